@@ -1,0 +1,330 @@
+"""The command line: the only place that prints. Results go to stdout, progress and messages to stderr."""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+import traceback
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import click
+
+from mqlml import __version__, show
+from mqlml.errors import DataRefused, MqlError
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+    from mqlml.config import Config
+
+__all__ = ["main"]
+
+EXAMPLES = ("oulad", "online-retail", "bank-marketing", "online-shoppers", "salvirt", "hotel", "crm-sales")
+
+_config = click.option(
+    "--config", "config_path", default="mqlml.toml", show_default=True, help="Settings; paths in them are relative to it."
+)
+_as_of = click.option(
+    "--as-of",
+    metavar="DATE",
+    help="Only what was known strictly before this date or ISO timestamp. Default: the day after the newest "
+    "creation or decision.",
+)
+_model = click.option("--model", metavar="PATH", help="A bundle's path or version. Default: the one in use.")
+_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout.")
+
+
+class _Terminated(BaseException):
+    """SIGTERM arrived: leave through every ``finally``, so that nothing half-written stays."""
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(__version__, prog_name="mqlml")
+@click.option("-q", "--quiet", is_flag=True, help="No progress; only results and errors.")
+@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+def cli(*, quiet: bool, debug: bool) -> None:  # noqa: ARG001 - read from the context
+    """Learn from won and lost leads who will convert, why, and whom to hand to sales.
+
+    \b
+    A first tour:   mqlml demo
+    Your own data:  mqlml check && mqlml train && mqlml score --out scores.csv
+    """
+
+
+@cli.command()
+@click.option("--leads", default=20_000, show_default=True, type=click.IntRange(1_000, 10_000_000))
+@click.option("--seed", default=0, show_default=True, type=click.IntRange(0))
+@click.option("--out", type=click.Path(path_type=Path), default=Path("sample"), show_default=True, help="Folder.")
+@_json
+def sample(*, leads: int, seed: int, out: Path, as_json: bool) -> None:
+    """Write a made-up B2B history to try everything on.
+
+    \b
+    Example: mqlml sample --leads 5000 --out sample && mqlml train --config sample/mqlml.toml
+    """
+    from mqlml.history.sample import write_sample
+
+    progress = show.progress(quiet=_quiet())
+    with progress:
+        progress.begin(f"Writing a history of {leads:,} leads", leads)
+        tables = write_sample(out, leads=leads, seed=seed, progress=lambda done, _: progress.reach(done))
+    _written(out, tables, as_json=as_json)
+
+
+@cli.command()
+@click.argument("name", type=click.Choice(EXAMPLES))
+@click.option("--source", type=click.Path(path_type=Path), help="Folder of the downloaded files.")
+@click.option("--out", type=click.Path(path_type=Path), default=Path("example"), show_default=True, help="Folder.")
+@_json
+def example(*, name: str, source: Path | None, out: Path, as_json: bool) -> None:
+    """Turn a public data set into tables and settings mqlml reads.
+
+    Without --source it says where to get the data.
+    """
+    from mqlml.history.examples import write_example
+
+    progress = show.progress(quiet=_quiet())
+    with progress:
+        progress.begin(f"Converting {name}")
+        tables = write_example(name, source=source, out=out)
+    _written(out, tables, as_json=as_json)
+
+
+@cli.command()
+@_config
+@_as_of
+@_json
+def check(*, config_path: str, as_of: str | None, as_json: bool) -> int:
+    """Look at a history as a training would: what is usable, what gives the outcome away, whether it suffices.
+
+    Ends with 3 where a training would be refused.
+    """
+    from mqlml.workflows.checking import check as run
+
+    progress = show.progress(quiet=_quiet())
+    with progress:
+        progress.begin("Checking the history")
+        found = run(_load(config_path), as_of=as_of)
+    _result(found, show.check(found), as_json=as_json)
+    return DataRefused.exit_code if found["problems"] else 0
+
+
+@cli.command()
+@_config
+@_as_of
+@_json
+def train(*, config_path: str, as_of: str | None, as_json: bool) -> None:
+    """Learn, judge, set the threshold and write a bundle and its report; prints the bundle's path.
+
+    \b
+    Example: mqlml train --as-of 2026-06-30
+    """
+    from mqlml.workflows.training import train as run
+
+    progress = show.progress(quiet=_quiet())
+    with progress:
+        done = run(_load(config_path), as_of=as_of, progress=progress)
+    _tell(show.trained(done.summary, done.notes))
+    _tell(f"Report: {done.report}\nBundle:")
+    facts = {
+        "bundle": str(done.bundle),
+        "report": str(done.report),
+        "model_version": done.bundle.name,
+        "champion": done.champion,
+        "run_id": done.run_id,
+        **{key: done.summary[key] for key in ("as_of", "review", "verdict", "population", "plan", "decision")},
+        "metrics": {m["name"]: m["model"] for m in done.summary["evaluation"]["metrics"]},
+        "notes": list(done.notes),
+    }
+    _result(facts, str(done.bundle), as_json=as_json)
+
+
+@cli.command()
+@_config
+@_as_of
+@_model
+@click.option("--out", type=click.Path(path_type=Path), required=True, help=".parquet, .csv, .duckdb or a folder.")
+@click.option("--previous", type=click.Path(path_type=Path), help="Earlier scores (Parquet): `change` compares with them.")
+@click.option("--engine", type=click.Choice(["local"]), default="local", show_default=True)
+@click.option("--no-reasons", is_flag=True, help="Leave reasons and grades empty; faster.")
+@click.option("--contributions", type=click.Path(path_type=Path), help="Also write every contribution (.parquet, .csv).")
+@_json
+def score(
+    *,
+    config_path: str,
+    as_of: str | None,
+    model: str | None,
+    out: Path,
+    previous: Path | None,
+    engine: str,  # noqa: ARG001 - one engine so far
+    no_reasons: bool,
+    contributions: Path | None,
+    as_json: bool,
+) -> None:
+    """Score every open lead as of a moment; prints the path of the scores.
+
+    \b
+    Example: mqlml score --as-of 2026-06-30 --out scores.parquet
+    """
+    from mqlml.workflows.scoring import score as run
+
+    progress = show.progress(quiet=_quiet())
+    with progress:
+        done = run(
+            _load(config_path),
+            out=out,
+            as_of=as_of,
+            model=model,
+            previous=previous,
+            reasons=not no_reasons,
+            contributions=contributions,
+            progress=progress,
+        )
+    _tell(show.scored(done.manifest))
+    _result({"out": str(done.out), **done.manifest}, str(done.out), as_json=as_json)
+
+
+@cli.command()
+@click.argument("lead_id")
+@_config
+@_as_of
+@_model
+@_json
+def explain(*, lead_id: str, config_path: str, as_of: str | None, model: str | None, as_json: bool) -> None:
+    """Tell one lead's story: its chance, what raises and lowers it, what it did lately."""
+    from mqlml.workflows.explaining import explain as run
+
+    found = run(_load(config_path), lead_id, as_of=as_of, model=model)
+    _result(found, show.explained(found), as_json=as_json)
+
+
+@cli.command()
+@_config
+@_model
+@click.option("--out", type=click.Path(path_type=Path), help="HTML file. Default: beside the bundle.")
+@_json
+def report(*, config_path: str, model: str | None, out: Path | None, as_json: bool) -> None:
+    """Write the report of a bundle again; prints its path."""
+    from mqlml.workflows.reporting import report as run
+
+    path = run(_load(config_path), out=out, model=model)
+    _result({"report": str(path)}, str(path), as_json=as_json)
+
+
+@cli.command()
+@click.option("--leads", default=20_000, show_default=True, type=click.IntRange(1_000, 1_000_000))
+@click.option("--seed", default=0, show_default=True, type=click.IntRange(0))
+@click.option("--out", type=click.Path(path_type=Path), default=Path("demo"), show_default=True, help="Folder.")
+@_json
+def demo(*, leads: int, seed: int, out: Path, as_json: bool) -> None:
+    """Go the whole way once on a made-up history: train, score, explain, report."""
+    from mqlml.workflows.demonstrating import demonstrate
+
+    progress = show.progress(quiet=_quiet())
+    with progress:
+        done = demonstrate(out, leads=leads, seed=seed, progress=progress)
+    facts = {
+        "folder": str(done.folder),
+        "tables": dict(done.tables),
+        "bundle": str(done.trained.bundle),
+        "report": str(done.trained.report),
+        "scores": str(done.scored.out),
+        "verdict": done.trained.summary["verdict"],
+        "mqls": done.scored.manifest["mqls"],
+    }
+    _result(facts, show.demonstrated(done), as_json=as_json)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command and return its exit code: 0 done, 1 bug, 2 usage, 3 data, 4 gate, 5 engine, 130/143 stopped."""
+    arguments = sys.argv[1:] if arguments is None else list(arguments)
+    previous = _on_sigterm(_stop)
+    try:
+        result = cli.main(arguments, prog_name="mqlml", standalone_mode=False)
+        return result if isinstance(result, int) else 0
+    except click.exceptions.Exit as end:
+        return end.exit_code
+    except click.ClickException as error:
+        _tell(f"mqlml: {error.format_message()} Run 'mqlml --help' for help.")
+        return 2
+    except (KeyboardInterrupt, click.Abort):
+        _tell("mqlml: interrupted; nothing half-written was kept.")
+        return 130
+    except _Terminated:
+        _tell("mqlml: terminated; nothing half-written was kept.")
+        return 143
+    except BrokenPipeError:
+        return _pipe_closed()
+    except MqlError as error:
+        if "--debug" in arguments:
+            traceback.print_exc()
+        _tell(_one_line_each(error))
+        return error.exit_code
+    except Exception as error:  # noqa: BLE001 - the last resort turns a bug into its exit code
+        if "--debug" in arguments:
+            traceback.print_exc()
+        _tell(f"mqlml: a bug in mqlml: {type(error).__name__}: {error}. Run again with --debug and report what it shows.")
+        return 1
+    finally:
+        _on_sigterm(previous)
+
+
+def _on_sigterm(handler: Any) -> Any:
+    try:
+        return signal.signal(signal.SIGTERM, handler)
+    except ValueError:
+        return None  # not the main thread: whoever runs mqlml there handles signals
+
+
+def _stop(_signal: int, _frame: FrameType | None) -> NoReturn:
+    raise _Terminated
+
+
+def _pipe_closed() -> int:
+    # Python would complain once more while flushing stdout at exit.
+    sys.stdout = open("/dev/null", "w", encoding="utf-8")  # noqa: SIM115, PTH123
+    return 0
+
+
+def _one_line_each(error: MqlError) -> str:
+    kept = " Nothing was written; earlier outputs are unchanged." if isinstance(error, DataRefused) else ""
+    return "\n".join(f"{line}{kept}" for line in str(error).splitlines())
+
+
+def _quiet() -> bool:
+    return bool(click.get_current_context().find_root().params.get("quiet"))
+
+
+def _load(path: str) -> Config:
+    from mqlml.config import Config
+
+    return Config.load(path)
+
+
+def _written(out: Path, tables: Mapping[str, int], *, as_json: bool) -> None:
+    for name, rows in tables.items():
+        _tell(f"{name}: {rows:,} rows")
+    _result({"out": str(out), "tables": dict(tables)}, str(out), as_json=as_json)
+
+
+def _result(facts: Mapping[str, Any], text: str, *, as_json: bool) -> None:
+    click.echo(json.dumps(facts, default=_plain, ensure_ascii=False) if as_json else text)
+
+
+def _tell(text: str) -> None:
+    click.echo(text, err=True)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, datetime):
+        return value.isoformat()
+    if isinstance(value, Path):
+        return str(value)
+    message = f"{type(value).__name__} is not plain data"
+    raise TypeError(message)
+
+

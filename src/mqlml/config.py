@@ -1,0 +1,333 @@
+"""``mqlml.toml`` as frozen, typed settings; a key nobody knows is refused with the nearest valid one."""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from pydantic import BaseModel, ConfigDict, Field, Strict, ValidationError, field_validator, model_validator
+
+from mqlml.errors import UsageError
+
+Names = Annotated[tuple[str, ...], Strict(False)]
+Reasons = dict[str, Annotated[str, Field(min_length=1)]]
+
+
+class Section(BaseModel):
+    """A table of ``mqlml.toml``: strict types, no unknown keys, never changed after reading."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, populate_by_name=True)
+
+
+class Source(Section):
+    """Where a table comes from and how its text is to be read.
+
+    ``path`` is a Parquet, CSV or DuckDB file (``table`` names the table inside the latter).
+    """
+
+    path: str
+    table: str | None = None
+    delimiter: Annotated[str, Field(min_length=1, max_length=1)] = ","
+    encoding: Literal["utf-8", "utf-16", "latin-1"] = "utf-8"
+    decimal: Literal[".", ","] = "."
+    timestamp_format: str | None = None
+    max_quarantined_share: Annotated[float, Field(ge=0, le=1)] = 0.01
+
+
+class Leads(Source):
+    """``[leads]``: who the leads are and what is known of their columns.
+
+    ``created_at = ""`` says that the history has no dates; ``order`` may then name a column to sort by.
+    """
+
+    id: str = "lead_id"
+    created_at: str = "created_at"
+    account_id: str = "account_id"
+    where: str | None = None
+    timezone: str | None = None
+    known_at_creation: Names = ()
+    state: Names = ()
+    exclude: Names = ()
+    sensitive: Names = ()
+    order: str | None = None
+    missing: Names = ()
+
+    @field_validator("timezone")
+    @classmethod
+    def _zone_exists(cls, value: str | None) -> str | None:
+        try:
+            return value if value is None else ZoneInfo(value).key
+        except (ZoneInfoNotFoundError, ValueError) as error:
+            message = f"no time zone {value!r}; use a name such as 'Europe/Berlin' or 'UTC'"
+            raise ValueError(message) from error
+
+
+class Outcomes(Source):
+    """``[outcomes]``: which leads were won or lost, and when; without ``path`` these are columns of ``[leads]``."""
+
+    path: str = ""
+    lead_id: str = "lead_id"
+    outcome: str = "outcome"
+    decided_at: str = "decided_at"
+    value: str = "value"
+    lost_reason: str = "lost_reason"
+    pipeline: str = "pipeline"
+    won: Names = ("won",)
+    lost: Names = ("lost",)
+    ignore: Names = ()
+
+
+class Events(Source):
+    """``[events]``: what leads did; types named in ``by_sales`` are made by sales and off unless in ``use``."""
+
+    lead_id: str = "lead_id"
+    occurred_at: str = "occurred_at"
+    event_type: str = "event_type"
+    value: str = "value"
+    channel: str = "channel"
+    asset: str = "asset"
+    campaign: str = "campaign"
+    recorded_at: str = "recorded_at"
+    by_sales: Names = ()
+    use: Names = ()
+    max_unknown_share: Annotated[float, Field(ge=0, le=1)] = 0.2
+
+
+class Changes(Source):
+    """``[history]``: attribute values over time."""
+
+    lead_id: str = "lead_id"
+    changed_at: str = "changed_at"
+    field: str = "field"
+    value: str = "value"
+    old_value: str = "old_value"
+
+
+class Stages(Source):
+    """``[stages]``: when a lead entered which stage."""
+
+    lead_id: str = "lead_id"
+    stage: str = "stage"
+    entered_at: str = "entered_at"
+    pipeline: str = "pipeline"
+
+
+class Handovers(Source):
+    """``[handovers]``: when a lead went to sales and what sales said."""
+
+    lead_id: str = "lead_id"
+    handed_at: str = "handed_at"
+    by: str = "by"
+    recipient: str = "recipient"
+    accepted_at: str = "accepted_at"
+    rejected_at: str = "rejected_at"
+    reason: str = "reason"
+    first_touch_at: str = "first_touch_at"
+    policy_version: str = "policy_version"
+
+
+class Links(Source):
+    """``[links]``: merged and foreign ids and the lead they belong to."""
+
+    other_id: str = "other_id"
+    lead_id: str = "lead_id"
+    valid_from: str = "valid_from"
+
+
+class Spend(Source):
+    """``[spend]``: what campaigns cost."""
+
+    campaign: str = "campaign"
+    period_start: str = "period_start"
+    cost: str = "cost"
+
+
+class Suppress(Source):
+    """``[suppress]``: ids that are neither learned from nor scored."""
+
+    lead_id: str = "lead_id"
+
+
+class Label(Section):
+    """``[label]``: won within ``horizon_days`` of the snapshot; absent, the final outcome of closed leads."""
+
+    horizon_days: Annotated[int, Field(ge=1, le=3650)] | None = None
+
+
+class Snapshots(Section):
+    """``[snapshots]``: how often, how long and from which moment a lead is looked at."""
+
+    every_days: Annotated[int, Field(ge=1, le=365)] = 7
+    max_age_days: Annotated[int, Field(ge=1, le=3650)] = 180
+    start: str | None = Field(default=None, alias="from")
+
+
+class Features(Section):
+    """``[features]``: windows, half-lives and caps of the engagement features, in days."""
+
+    windows_days: Annotated[tuple[Annotated[int, Field(ge=1)], ...], Strict(False)] = (1, 7, 30, 90)
+    half_lives_days: Annotated[tuple[Annotated[int, Field(ge=1)], ...], Strict(False)] = (7, 30)
+    max_event_types: Annotated[int, Field(ge=1, le=500)] = 40
+
+
+class ModelSettings(Section):
+    """``[model]``: seed, bags, rolling origins and the size a training may have."""
+
+    seed: Annotated[int, Field(ge=0)] = 0
+    bags: Annotated[int, Field(ge=2, le=20)] = 5
+    origins: Annotated[int, Field(ge=1, le=12)] = 4
+    max_rows: Annotated[int, Field(ge=1_000)] = 200_000
+    min_level_count: Annotated[int, Field(ge=1)] = 20
+    threads: Annotated[int, Field(ge=1)] | None = None
+
+
+class Audit(Section):
+    """``[audit]``: findings a person accepts, column name to reason."""
+
+    waive: Reasons = {}
+
+
+class Policy(Section):
+    """``[policy]``: how chances become MQLs; rules combine, the strictest threshold holds.
+
+    Without any rule one fifth of the weekly new leads is handed over (``share``).
+    """
+
+    capacity_per_week: Annotated[int, Field(ge=1)] | None = None
+    cost: Annotated[float, Field(gt=0)] | None = None
+    value: Annotated[float, Field(gt=0)] | None = None
+    share: Annotated[float, Field(gt=0, lt=1)] = 0.2
+
+    @model_validator(mode="after")
+    def _cost_needs_value(self) -> Self:
+        if (self.cost is None) != (self.value is None):
+            raise ValueError("'cost' and 'value' go together: an MQL needs a chance of at least cost / value")
+        if self.cost is not None and self.value is not None and self.cost >= self.value:
+            raise ValueError(f"cost {self.cost:g} is not below value {self.value:g}: no lead could ever pay for itself")
+        return self
+
+
+class Output(Section):
+    """``[output]``: where bundles and the MLflow store live."""
+
+    models: str = "models"
+
+
+class Config(Section):
+    """All settings; every path is relative to the file they came from.
+
+    Examples
+    --------
+    >>> Config.of({"leads": {"path": "leads.csv"}, "outcomes": {"won": ["won"]}}).label.horizon_days
+    """
+
+    leads: Leads
+    outcomes: Outcomes
+    events: Events | None = None
+    history: Changes | None = None
+    stages: Stages | None = None
+    handovers: Handovers | None = None
+    links: Links | None = None
+    spend: Spend | None = None
+    suppress: Suppress | None = None
+    label: Label = Label()
+    snapshots: Snapshots = Snapshots()
+    features: Features = Features()
+    model: ModelSettings = ModelSettings()
+    audit: Audit = Audit()
+    policy: Policy = Policy()
+    output: Output = Output()
+    root: Path = Field(default=Path(), exclude=True)
+
+    @classmethod
+    def of(cls, settings: dict[str, Any], *, root: Path = Path(), name: str = "mqlml.toml") -> Config:
+        """Check settings that were read from ``name`` and freeze them.
+
+        Raises
+        ------
+        UsageError
+            Names every wrong key with the nearest valid one.
+        """
+        if "root" in settings:
+            raise UsageError(f"MQL-config {name}: unknown key 'root'.", hint="remove it")
+        try:
+            return cls.model_validate({**settings, "root": root})
+        except ValidationError as error:
+            lines = [f"MQL-config {name}: {_sentence(cls, problem)}" for problem in error.errors()]
+            raise UsageError("\n".join(lines)) from None
+
+    @classmethod
+    def load(cls, path: str | Path) -> Config:
+        """Read ``mqlml.toml``.
+
+        Raises
+        ------
+        UsageError
+            The file is missing, is not TOML, or holds a wrong key or value.
+        """
+        file = Path(path)
+        try:
+            settings = tomllib.loads(file.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            raise UsageError(
+                f"MQL-config {file}: there is no such file.",
+                hint="name one with --config, or make one with 'mqlml sample --out DIR'",
+            ) from None
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
+            raise UsageError(f"MQL-config {file}: cannot be read as TOML: {error}.") from None
+        return cls.of(settings, root=file.resolve().parent, name=str(file))
+
+    def path(self, relative: str) -> Path:
+        """Resolve a path of the configuration against the folder of ``mqlml.toml``."""
+        return self.root / relative
+
+    @property
+    def zone(self) -> ZoneInfo:
+        """The zone of timestamps that name none."""
+        return ZoneInfo(self.leads.timezone or "UTC")
+
+    def moment(self, text: str) -> datetime:
+        """Turn ``--as-of`` into a UTC moment; a bare date means midnight in ``[leads] timezone``.
+
+        Raises
+        ------
+        UsageError
+            The text is neither a date nor an ISO timestamp.
+        """
+        try:
+            parsed = datetime.fromisoformat(text)
+        except ValueError:
+            raise UsageError(f"'{text}' is not a date or an ISO timestamp.", hint="write --as-of 2026-03-01") from None
+        return (parsed if parsed.tzinfo else parsed.replace(tzinfo=self.zone)).astimezone(UTC)
+
+
+def _sentence(model: type[BaseModel], problem: Any) -> str:
+    """Say one pydantic problem as mqlml does: the key, what is wrong, the nearest valid key."""
+    where, key = _key(problem["loc"])
+    if problem["type"] != "extra_forbidden":
+        return f"{where or 'the file'}: {problem['msg'].removeprefix('Value error, ')}."
+    valid = _valid_keys(model, problem["loc"][:-1])
+    nearest = difflib.get_close_matches(key, valid, n=1, cutoff=0.5)
+    hint = f"did you mean '{nearest[0]}'?" if nearest else f"valid keys: {', '.join(valid)}."
+    return f"unknown key '{where}'; {hint}"
+
+
+def _key(location: tuple[int | str, ...]) -> tuple[str, str]:
+    words = [str(part) for part in location]
+    if not words:
+        return "", ""
+    return (f"[{words[0]}] {'.'.join(words[1:])}" if len(words) > 1 else words[0]), words[-1]
+
+
+def _valid_keys(model: type[BaseModel], location: tuple[int | str, ...]) -> list[str]:
+    fields = model.model_fields
+    for part in location:
+        annotation = fields[str(part)].annotation
+        options = getattr(annotation, "__args__", (annotation,))
+        inner = next(o for o in options if isinstance(o, type) and issubclass(o, BaseModel))
+        fields = inner.model_fields
+    return sorted(field.alias or name for name, field in fields.items() if name != "root")

@@ -1,0 +1,1 @@
+"""The lead history: the data contract, reading and checking it, writing tables, samples and examples."""

@@ -1,0 +1,148 @@
+"""Columns of a table: found under the user's names and read as ids, texts or numbers, without guessing."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Container, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from mqlml.errors import shown
+from mqlml.history.files import Raw, nearest
+from mqlml.history.session import literals, quoted
+
+if TYPE_CHECKING:
+    from mqlml.config import Source
+    from mqlml.history.findings import Findings
+
+Kind = Literal["id", "text", "time", "number"]
+
+_NUMERIC = re.compile(r"(U?(TINY|SMALL|BIG|HUGE)?INT(EGER)?|FLOAT|DOUBLE|DECIMAL.*|VARINT|BIGNUM)$")
+_LOOKS_LIKE_DATA = re.compile(r"\s*([+-]?\d+([.,]\d+)?|\d{4}-\d\d-\d\d.*)\s*$")
+
+
+@dataclass(frozen=True)
+class Field:
+    """A column of the contract.
+
+    Parameters
+    ----------
+    name : str
+        The contract's name, which is also the configuration key.
+    kind : {"id", "text", "time", "number"}
+    required : bool
+        The column must exist and rows without a value are set aside.
+    whole_day : bool
+        A date without a time counts only when its day is over, so that a fact of today is not known this morning.
+    """
+
+    name: str
+    kind: Kind
+    required: bool = False
+    whole_day: bool = False
+
+
+@dataclass(frozen=True)
+class Mapped:
+    """The user's column behind each field, None where an optional one does not exist."""
+
+    raw: Raw
+    columns: Mapping[str, str | None]
+
+    def type_of(self, field: str) -> str:
+        """DuckDB type of a mapped column."""
+        column = self.columns[field]
+        assert column is not None
+        return self.raw.columns[column]
+
+
+def map_columns(
+    findings: Findings, raw: Raw, fields: Sequence[Field], *, names: Mapping[str, str | None], explicit: Container[str]
+) -> Mapped | None:
+    """Find the column of every field; missing required or explicitly named ones are problems.
+
+    Parameters
+    ----------
+    findings : Findings
+    raw : Raw
+    fields : sequence of Field
+    names : mapping of str to str or None
+        The user's column name by field; empty or None means there is none.
+    explicit : container of str
+        Fields the user mapped, instead of leaving the default name.
+
+    Returns
+    -------
+    Mapped or None
+        None when a column is missing.
+    """
+    columns: dict[str, str | None] = {}
+    complete = True
+    for field in fields:
+        name = names[field.name] or None
+        columns[field.name] = name if name in raw.columns else None
+        if columns[field.name] is None and (field.required or (name is not None and field.name in explicit)):
+            report_missing(findings, raw, key=field.name, name=name or "")
+            complete = False
+    return Mapped(raw, columns) if complete else None
+
+
+def map_source(findings: Findings, raw: Raw, source: Source, fields: Sequence[Field]) -> Mapped | None:
+    """Find the columns of a section whose keys are the names of the fields."""
+    names = {field.name: getattr(source, field.name) for field in fields}
+    return map_columns(findings, raw, fields, names=names, explicit=source.model_fields_set)
+
+
+def report_missing(findings: Findings, raw: Raw, *, key: str, name: str) -> None:
+    """Say that a column does not exist, with those that resemble it."""
+    names = list(raw.columns)
+    headerless = raw.is_text and any(_LOOKS_LIKE_DATA.match(n) for n in names)
+    hint = "; the first row looks like data, not like names" if headerless else ""
+    what = f"there is no such column{hint}; {nearest(name, names)}"
+    findings.problem("no-column", raw.file, what, f"name the column in [{raw.section}] {key}", column=name)
+
+
+def is_numeric(type_: str) -> bool:
+    """Whether a DuckDB type is a number."""
+    return _NUMERIC.match(type_) is not None
+
+
+def is_text(type_: str) -> bool:
+    """Whether values of a DuckDB type are texts without loss."""
+    return type_ in ("VARCHAR", "UUID", "BOOLEAN") or type_.startswith("ENUM")
+
+
+def text_sql(column: str, type_: str, *, missing: Sequence[str] = ()) -> str:
+    """Read a column as text; blank and the declared ``missing`` tokens are null, no other word is."""
+    value = quoted(column)
+    if type_ in ("FLOAT", "DOUBLE"):
+        value = f"CASE WHEN {value} = trunc({value}) AND abs({value}) < 1e15 THEN {value}::BIGINT::VARCHAR ELSE {value}::VARCHAR END"
+    elif type_ != "VARCHAR":
+        value = f"{value}::VARCHAR"
+    value = f"nullif({value}, '')"
+    if missing:
+        value = f"CASE WHEN {value} IN ({literals(list(missing))}) THEN NULL ELSE {value} END"
+    return value
+
+
+def id_sql(column: str, type_: str) -> str:
+    """Read an id as text, byte for byte; ids of spaces only are null."""
+    value = text_sql(column, type_)
+    return f"CASE WHEN trim({value}) = '' THEN NULL ELSE {value} END"
+
+
+def number_sql(text: str, *, decimal: str) -> str:
+    """Read a text expression as a number in the declared decimal sign; null where it is none."""
+    if decimal == ",":
+        return f"CASE WHEN {text} SIMILAR TO '.*[._].*' THEN NULL ELSE TRY_CAST(replace({text}, ',', '.') AS DOUBLE) END"
+    return f"CASE WHEN contains({text}, '_') THEN NULL ELSE TRY_CAST({text} AS DOUBLE) END"
+
+
+def finite_sql(number: str) -> str:
+    """Null for NaN and infinity."""
+    return f"CASE WHEN isfinite({number}) THEN {number} END"
+
+
+def listed(values: Sequence[object]) -> str:
+    """Quote values of a file for a message."""
+    return ", ".join(f"'{shown(value)}'" for value in values)

@@ -1,0 +1,157 @@
+"""What a history is once it has been read and checked: the tables, their accounts and what to know about them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import TracebackType
+
+    import duckdb
+
+UTC_TIME = pa.timestamp("us", tz="UTC")
+"""Every moment of a history: microseconds, UTC."""
+
+HANDOVERS = pa.schema(
+    [
+        ("lead_id", pa.string()),
+        ("handed_at", UTC_TIME),
+        ("by", pa.string()),
+        ("recipient", pa.string()),
+        ("accepted_at", UTC_TIME),
+        ("rejected_at", UTC_TIME),
+        ("reason", pa.string()),
+        ("first_touch_at", UTC_TIME),
+        ("policy_version", pa.string()),
+    ]
+)
+
+QUARANTINE = pa.schema(
+    [
+        ("table", pa.string()),
+        ("file", pa.string()),
+        ("row", pa.int64()),
+        ("line", pa.int64()),
+        ("reason", pa.string()),
+        ("raw", pa.string()),
+    ]
+)
+
+
+@dataclass(frozen=True)
+class TableAccount:
+    """Where the rows of one table went: ``rows_in == used + quarantined + sum(skipped.values())``.
+
+    Parameters
+    ----------
+    table, file : str
+        The contract table and the user's file.
+    rows_in, used, quarantined : int
+        Rows of the file, rows that count, rows set aside because they cannot be used.
+    skipped : mapping of str to int
+        Rows left out by a rule, by reason.
+    """
+
+    table: str
+    file: str
+    rows_in: int
+    used: int
+    quarantined: int
+    skipped: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class History:
+    """A lead history, typed and checked; nothing is filtered by as-of yet.
+
+    Parameters
+    ----------
+    leads : pa.Table
+        ``lead_id`` (string, unique), ``account_id`` (string, null where none), ``created_at`` (UTC microseconds, all null
+        in a history without dates), ``start_at`` (first moment worth looking) and, with ``[leads] order``, ``order``
+        (float64); sorted by ``lead_id``.
+    attributes : pa.Table
+        The remaining columns of the leads, row for row as ``leads``, under the user's own names: text as
+        dictionary<int32, string>, numbers as float64 without NaN or infinity.
+    outcomes : pa.Table
+        ``lead_id``, ``outcome`` ("won" or "lost"), ``decided_at`` (null where unknown), ``value``, ``lost_reason``,
+        ``pipeline``; several rows a lead are episodes; sorted by lead and time.
+    handovers : pa.Table
+        Schema ``HANDOVERS``, sorted by lead and time; empty when not configured.
+    connection : duckdb.DuckDBPyConnection
+        Holds the relations named in ``tables``; session in UTC, no access to files other than the history's own.
+    tables : frozenset of str
+        Which of "events", "changes", "stages", "links" and "spend" are in ``connection``.
+    accounts : tuple of TableAccount
+        One for each table that was read.
+    notes : tuple of str
+        Plain sentences for every output.
+    quarantine : pa.Table
+        Schema ``QUARANTINE``: rows set aside, with their row, line (CSV) and raw content.
+
+    Examples
+    --------
+    >>> with read_history(config) as history:  # doctest: +SKIP
+    ...     history.leads.num_rows
+    """
+
+    leads: pa.Table
+    attributes: pa.Table
+    outcomes: pa.Table
+    handovers: pa.Table
+    connection: duckdb.DuckDBPyConnection
+    tables: frozenset[str]
+    accounts: tuple[TableAccount, ...]
+    notes: tuple[str, ...]
+    quarantine: pa.Table = field(default_factory=QUARANTINE.empty_table)
+    cleanup: Callable[[], object] = field(default=lambda: None, repr=False, compare=False)
+
+    @property
+    def has_dates(self) -> bool:
+        """Whether the leads have a moment of creation at all."""
+        return self.leads.num_rows > self.leads["created_at"].null_count
+
+    def event_type_counts(self, until: datetime | None = None) -> dict[str, int]:
+        """Count the events of each type that are known strictly before a moment.
+
+        Parameters
+        ----------
+        until : datetime or None
+            An aware moment; None counts all events.
+
+        Returns
+        -------
+        dict of str to int
+            Most frequent first, ties by name; empty when the history has no events.
+        """
+        if "events" not in self.tables:
+            return {}
+        moment = None if until is None else until.astimezone(UTC).replace(tzinfo=None)
+        rows = self.connection.execute(
+            """
+            SELECT event_type, count(*) FROM events
+            WHERE $until IS NULL OR (occurred_at < $until AND (recorded_at IS NULL OR recorded_at < $until))
+            GROUP BY event_type ORDER BY count(*) DESC, event_type
+            """,
+            {"until": moment},
+        ).fetchall()
+        return dict(rows)
+
+    def close(self) -> None:
+        """Close the connection and remove its temporary files."""
+        self.connection.close()
+        self.cleanup()
+
+    def __enter__(self) -> History:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()

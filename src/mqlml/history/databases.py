@@ -1,0 +1,176 @@
+"""Rows into a table of a DuckDB file: in one transaction, each key once, however often the same run is repeated."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import duckdb
+import pyarrow as pa
+
+from mqlml.errors import DataRefused, EngineError, Problem
+from mqlml.history.writing import publish, table_writer
+
+
+def upsert_table(
+    batches: Iterable[pa.RecordBatch],
+    schema: pa.Schema,
+    path: Path,
+    *,
+    table: str,
+    key: Sequence[str],
+    before_commit: Callable[[int], None] | None = None,
+) -> None:
+    """Insert rows into a table, or replace those whose key is there already.
+
+    All rows are first collected in a file beside ``path`` (memory holds one row group) and checked; the database is
+    opened only then, so that nothing that goes wrong earlier can touch it.
+
+    Parameters
+    ----------
+    batches : iterable of pyarrow.RecordBatch
+        Rows of ``schema``.
+    schema : pyarrow.Schema
+        Also decides the types of the table when it is made.
+    path : Path
+        The DuckDB file; made, whole or not at all, if missing.
+    table : str
+        Any text; it is quoted.
+    key : sequence of str
+        Columns of the primary key.
+    before_commit : callable, optional
+        Called with the number of rows when all are known to be good; what it raises stops the run.
+
+    Raises
+    ------
+    DataRefused
+        A key column has nulls, a key stands twice among the rows, or the existing table has other columns or
+        another primary key.
+    EngineError
+        The file is no database, is in use by another program, or cannot be written. Tables are as before.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as folder:
+            staged = Path(folder) / "rows.parquet"
+            _stage(batches, schema, staged)
+            with duckdb.connect(
+                config={"temp_directory": folder, "autoinstall_known_extensions": "false"}
+            ) as connection:
+                connection.execute(f"CREATE VIEW incoming AS SELECT * FROM read_parquet({_text(str(staged))})")
+                rows = _check_keys(connection, path, key)
+                if before_commit is not None:
+                    before_commit(rows)
+                with _target(path, Path(folder)) as file:
+                    _upsert(connection, file, shown_as=path, table=table, key=key)
+    except (duckdb.Error, OSError) as error:
+        if isinstance(error, EngineError):
+            raise
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise EngineError(
+            f"MQL-database {path}: {reason.removesuffix('.')}.",
+            hint="its tables are as before; close other programs that use the file, or name another one, and run again",
+        ) from error
+
+
+def _stage(batches: Iterable[pa.RecordBatch], schema: pa.Schema, staged: Path) -> None:
+    with table_writer(staged, schema) as add:
+        for batch in batches:
+            add(pa.Table.from_batches([batch]).select(schema.names))
+
+
+def _check_keys(connection: duckdb.DuckDBPyConnection, path: Path, key: Sequence[str]) -> int:
+    """Count the rows; refuse keys that no primary key could hold."""
+    columns = ", ".join(_name(column) for column in key)
+    nulls = ", ".join(f"count(*) - count({_name(column)})" for column in key)
+    total, *missing = _row(connection, f"SELECT count(*), {nulls} FROM incoming")
+    fix = "write to Parquet or CSV instead"
+    problems = [
+        Problem("null-key", str(path), "has no value but is part of the key", fix, name, count, total)
+        for name, count in zip(key, missing, strict=True)
+        if count
+    ]
+    grouped = f"SELECT count(*) AS n FROM incoming GROUP BY {columns} HAVING count(*) > 1"
+    (repeated,) = _row(connection, f"SELECT coalesce(sum(n), 0)::BIGINT FROM ({grouped})")
+    if repeated and not problems:
+        what = f"the same ({', '.join(key)}) more than once"
+        problems.append(Problem("dup-key", str(path), what, "give each key one row", count=repeated, total=total))
+    if problems:
+        raise DataRefused(problems)
+    return int(total)
+
+
+@contextmanager
+def _target(path: Path, folder: Path) -> Iterator[Path]:
+    """Change an existing database in place, by one transaction; let a new one appear when it is complete."""
+    if path.exists():
+        yield path
+        return
+    new = folder / "new.duckdb"  # its log, should anything go wrong, goes away with the folder
+    with publish(path) as temporary:
+        yield new
+        new.replace(temporary)
+
+
+def _upsert(
+    connection: duckdb.DuckDBPyConnection, file: Path, *, shown_as: Path, table: str, key: Sequence[str]
+) -> None:
+    connection.execute(f"ATTACH {_text(str(file))} AS target (TYPE duckdb)")
+    connection.execute("BEGIN")
+    columns = _columns(connection, "incoming")
+    definition = ", ".join(f"{_name(name)} {kind}" for name, kind in columns)
+    names = [_name(column) for column in key]
+    target = f"target.main.{_name(table)}"
+    connection.execute(f"CREATE TABLE IF NOT EXISTS {target} ({definition}, PRIMARY KEY ({', '.join(names)}))")
+    _check_table(connection, shown_as, table=table, columns=columns, key=key)
+    replaced = ", ".join(f"{_name(n)} = excluded.{_name(n)}" for n, _ in columns if n not in key)
+    action = f"UPDATE SET {replaced}" if replaced else "NOTHING"
+    connection.execute(
+        f"INSERT INTO {target} BY NAME SELECT * FROM incoming ON CONFLICT ({', '.join(names)}) DO {action}"
+    )
+    connection.execute("COMMIT")
+    connection.execute("DETACH target")
+
+
+def _check_table(
+    connection: duckdb.DuckDBPyConnection,
+    path: Path,
+    *,
+    table: str,
+    columns: Sequence[tuple[str, str]],
+    key: Sequence[str],
+) -> None:
+    existing = dict(_columns(connection, f"target.main.{_name(table)}"))
+    found = connection.execute(
+        "SELECT constraint_column_names FROM duckdb_constraints() WHERE database_name = 'target' "
+        "AND schema_name = 'main' AND table_name = ? AND constraint_type = 'PRIMARY KEY'",
+        [table],
+    ).fetchone()
+    fix = "write to another file, or rename the old table"
+    problems = [
+        Problem("table-changed", str(path), f"is {existing.get(name, 'missing')} in '{table}', not {kind}", fix, name)
+        for name, kind in columns
+        if existing.get(name) != kind
+    ]
+    if found is None or set(found[0]) != set(key):
+        problems.append(Problem("table-changed", str(path), f"table '{table}' has another primary key", fix))
+    if problems:
+        raise DataRefused(problems)
+
+
+def _columns(connection: duckdb.DuckDBPyConnection, relation: str) -> list[tuple[str, str]]:
+    return [(row[0], row[1]) for row in connection.execute(f"DESCRIBE {relation}").fetchall()]
+
+
+def _row(connection: duckdb.DuckDBPyConnection, query: str) -> tuple[int, ...]:
+    return connection.execute(query).fetchall()[0]
+
+
+def _name(identifier: str) -> str:
+    return '"' + identifier.replace('"', '""') + '"'
+
+
+def _text(value: str) -> str:
+    return "'" + value.replace("'", "''") + "'"

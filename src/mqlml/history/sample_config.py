@@ -1,0 +1,67 @@
+"""The explained ``mqlml.toml`` of the synthetic history."""
+
+from __future__ import annotations
+
+TEMPLATE = """# Settings of the synthetic history that 'mqlml sample' wrote ({leads:,} leads, seed {seed}).
+# The data end on {as_of}. Recommended: mqlml train --as-of {as_of}
+# Every path is relative to this file. A key that mqlml does not know is refused with the nearest valid one.
+
+[leads]
+path = "leads.parquet"             # one row a lead; lead_id, account_id and created_at have their default names
+timezone = "UTC"                   # zone of timestamps that name none, and of the date given to --as-of
+known_at_creation = [              # never change after the lead was created, so today's value is the value then
+    "industry", "country", "source", "campaign", "free_mail", "budget_stated", "buying_role",
+]
+state = [                          # today's view of the CRM: only the values of [history] are used, as of each moment
+    "job_title", "company_size", "lead_status",
+]
+exclude = [
+    "onboarding_owner",            # found by the leak audit: filled after the outcome; remove this line to see it blocked
+]
+sensitive = []                     # columns never used for scoring, such as gender or age
+
+[outcomes]
+path = "outcomes.parquet"          # several rows a lead are episodes: lost, picked up again, won
+won = ["won"]
+lost = ["lost"]
+ignore = ["duplicate"]             # neither won nor lost; these leads are left out
+
+[events]
+path = "events.parquet"            # what leads did; recorded_at says when the system knew it
+by_sales = ["call", "meeting"]     # made by sales, so they say what sales thought: off as features
+
+[history]
+path = "history.parquet"           # every value of the columns in 'state', with the one before it
+
+[stages]
+path = "stages.parquet"            # when an opportunity was opened
+
+[handovers]
+path = "handovers.parquet"         # when sales took a lead, and whether they accepted it
+
+[label]
+horizon_days = 90                  # the question: will this lead be won within 90 days?
+
+[snapshots]
+every_days = 7                     # look at every open lead once a week
+max_age_days = 180                 # older leads are dormant: neither learned from nor scored
+
+[policy]
+capacity_per_week = {capacity}{space}# about one eighth of the leads that come in a week now; sales can work no more
+"""
+
+
+def settings(*, leads: int, seed: int, as_of: str, capacity: int) -> str:
+    """Fill in the numbers of one history.
+
+    Parameters
+    ----------
+    leads, seed : int
+        As given to ``mqlml sample``.
+    as_of : str
+        End of the data, ISO date.
+    capacity : int
+        Leads that sales can take a week.
+    """
+    space = " " * max(1, 15 - len(str(capacity)))
+    return TEMPLATE.format(leads=leads, seed=seed, as_of=as_of, capacity=capacity, space=space)

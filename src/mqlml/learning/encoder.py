@@ -1,0 +1,227 @@
+"""Features to one numeric design matrix that both models share (see docs/decisions/003)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+if TYPE_CHECKING:
+    from mqlml.tape.features import Feature
+
+__all__ = ["Column", "Encoder", "fit_encoder", "mask_levels"]
+
+Floats = npt.NDArray[np.float64]
+Codes = npt.NDArray[np.int32]
+
+_SINCE = frozenset({"recency", "first_touch"})
+_HIDDEN = "\0unseen"
+_MAX_LEVELS = 30
+# Above this, counts and sums are read on a log scale: ten visits more matter less after a thousand.
+_LOG_ABOVE = 10.0
+# Share of leads whose level is hidden while learning, so that "a level never seen" is something the model has met.
+_MASKED_SHARE = 0.03
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of the design matrix.
+
+    Attributes
+    ----------
+    feature : str
+        Name of the feature it comes from.
+    kind : {"value", "missing", "level", "other"}
+        The number itself, "not supplied", one level, or every other level.
+    level : str or None
+        For kind ``level``.
+    log : bool
+        Whether the number is read as ``sign(x) * log(1 + |x|)``.
+    fill : float
+        Stands in for a missing number, on the scale of the matrix.
+    """
+
+    feature: str
+    kind: Literal["value", "missing", "level", "other"]
+    level: str | None = None
+    log: bool = False
+    fill: float = 0.0
+
+
+@dataclass(frozen=True)
+class Encoder:
+    """Turns a table of features into a matrix; columns are found by name, never by position."""
+
+    columns: tuple[Column, ...]
+
+    def transform(self, table: pa.Table) -> Floats:
+        """Encode features.
+
+        Parameters
+        ----------
+        table : pa.Table
+            Holds every feature that the columns name; others are not looked at.
+
+        Returns
+        -------
+        ndarray of float64, shape (rows, columns), Fortran order
+            All finite.
+        """
+        matrix = np.empty((table.num_rows, len(self.columns)), order="F")
+        for name, places in self._places().items():
+            if _is_category(table[name]):
+                codes, levels = _categories(table[name])
+                for j in places:
+                    matrix[:, j] = _encode_category(self.columns[j], codes, levels, self._levels(name))
+            else:
+                values = _numbers(table[name])
+                for j in places:
+                    matrix[:, j] = _encode_number(self.columns[j], values)
+        return matrix
+
+    def unseen(self, table: pa.Table) -> npt.NDArray[np.bool_]:
+        """Rows with a level that is none of the encoder's own (rare at training, or new), shape (rows,)."""
+        found = np.zeros(table.num_rows, dtype=bool)
+        for column in self.columns:
+            if column.kind == "other":
+                codes, levels = _categories(table[column.feature])
+                found |= _encode_category(column, codes, levels, self._levels(column.feature)) > 0
+        return found
+
+    def _places(self) -> dict[str, list[int]]:
+        places: dict[str, list[int]] = {}
+        for j, column in enumerate(self.columns):
+            places.setdefault(column.feature, []).append(j)
+        return places
+
+    def _levels(self, feature: str) -> frozenset[str]:
+        return frozenset(c.level for c in self.columns if c.feature == feature and c.level is not None)
+
+    def to_dict(self) -> list[dict[str, Any]]:
+        """Plain data for the bundle."""
+        return [asdict(column) for column in self.columns]
+
+    @classmethod
+    def from_dict(cls, data: Sequence[Mapping[str, Any]]) -> Encoder:
+        """Inverse of :meth:`to_dict`."""
+        return cls(tuple(Column(**column) for column in data))
+
+
+def fit_encoder(table: pa.Table, features: Sequence[Feature], *, lead: npt.NDArray[np.int64], min_leads: int) -> Encoder:
+    """Learn levels, scales and fill values from training features.
+
+    Parameters
+    ----------
+    table : pa.Table
+        Training features.
+    features : sequence of Feature
+        The features to use, in order.
+    lead : ndarray of int64, shape (rows,)
+        Lead of each row: a level needs ``min_leads`` distinct leads (rare ones would identify people).
+    min_leads : int
+        Also the least number of rows that must differ from the rest for a column to be worth keeping.
+    """
+    columns: list[Column] = []
+    for feature in features:
+        column = table[feature.name]
+        if _is_category(column):
+            columns += _fit_levels(feature.name, *_categories(column), lead, min_leads)
+        else:
+            columns += _fit_number(feature, _numbers(column), lead, min_leads)
+    return Encoder(tuple(columns))
+
+
+def mask_levels(table: pa.Table, encoder: Encoder, *, lead: npt.NDArray[np.int64], seed: int) -> pa.Table:
+    """Hide the level of a few random leads behind a never-seen one, per feature, so that "other" is learned."""
+    generator = np.random.default_rng(seed)
+    for name in dict.fromkeys(c.feature for c in encoder.columns if c.kind == "other"):
+        hidden = (generator.random(int(lead.max(initial=0)) + 1) < _MASKED_SHARE)[lead]
+        codes, levels = _categories(table[name])
+        codes = np.where(hidden & (codes >= 0), len(levels), codes)
+        masked = pa.DictionaryArray.from_arrays(pa.array(codes, mask=codes < 0), pa.array([*levels, _HIDDEN], pa.string()))
+        table = table.set_column(table.column_names.index(name), name, masked)
+    return table
+
+
+def _is_category(column: pa.ChunkedArray) -> bool:
+    kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
+    return pa.types.is_string(kind) or pa.types.is_large_string(kind)
+
+
+def _categories(column: pa.ChunkedArray) -> tuple[Codes, list[str]]:
+    """Code of each row's level (-1 for none) and the levels."""
+    array = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+    encoded = array if pa.types.is_dictionary(array.type) else array.dictionary_encode()
+    codes = pc.fill_null(encoded.indices.cast(pa.int32()), -1).to_numpy(zero_copy_only=False)
+    return codes, encoded.dictionary.to_pylist()
+
+
+def _numbers(column: pa.ChunkedArray) -> Floats:
+    """Numbers as float64, NaN for everything missing or not finite."""
+    values = pc.fill_null(column.cast(pa.float64()), np.nan).to_numpy()
+    return np.where(np.isfinite(values), values, np.nan)
+
+
+def _fit_number(feature: Feature, values: Floats, lead: npt.NDArray[np.int64], min_leads: int) -> list[Column]:
+    present = values[~np.isnan(values)]
+    columns = []
+    if len(present) and _spread(present, min_leads):
+        log = bool(present.min() >= 0 and present.max() > _LOG_ABOVE)
+        scaled = _scaled(present, log=log)
+        # "Never" is longer ago than any "last"; any other number that is missing is taken as usual.
+        fill = scaled.max() if feature.family in _SINCE else np.median(scaled)
+        columns.append(Column(feature.name, "value", log=log, fill=float(fill)))
+    missing = np.isnan(values)
+    if min(_distinct(lead[missing]), _distinct(lead[~missing])) >= min_leads:
+        columns.append(Column(feature.name, "missing"))
+    return columns
+
+
+def _fit_levels(
+    name: str, codes: Codes, levels: list[str], lead: npt.NDArray[np.int64], min_leads: int
+) -> list[Column]:
+    missing = codes < 0
+    pairs = np.unique(np.column_stack([codes[~missing], lead[~missing]]), axis=0)
+    leads = np.bincount(pairs[:, 0], minlength=len(levels)) if len(pairs) else np.zeros(len(levels), dtype=int)
+    if (leads > 0).sum() < 2 and not missing.any():
+        return []
+    # Equal counts are ordered by name, since the order of a dictionary depends on the order of rows.
+    frequent = sorted((-int(n), level) for n, level in zip(leads, levels, strict=True) if n >= min_leads)[:_MAX_LEVELS]
+    columns = [Column(name, "level", level=level) for level in sorted(level for _, level in frequent)]
+    columns.append(Column(name, "other"))
+    if _distinct(lead[missing]) >= min_leads:
+        columns.append(Column(name, "missing"))
+    return columns
+
+
+def _encode_number(column: Column, values: Floats) -> Floats:
+    if column.kind == "missing":
+        return np.isnan(values).astype(np.float64)
+    return np.nan_to_num(_scaled(values, log=column.log), nan=column.fill)
+
+
+def _encode_category(column: Column, codes: Codes, levels: list[str], known: frozenset[str]) -> Floats:
+    if column.kind == "missing":
+        return (codes < 0).astype(np.float64)
+    wanted = [level == column.level if column.kind == "level" else level not in known for level in levels]
+    # One more place than levels: code -1 (missing) reads the last one, which is never wanted.
+    return np.asarray([*wanted, False], dtype=np.float64)[codes]
+
+
+def _scaled(values: Floats, *, log: bool) -> Floats:
+    return np.sign(values) * np.log1p(np.abs(values)) if log else values
+
+
+def _spread(values: Floats, least: int) -> bool:
+    """Whether enough rows differ from the most common value for the column to tell anything."""
+    _, counts = np.unique(values, return_counts=True)
+    return int(len(values) - counts.max()) >= least
+
+
+def _distinct(lead: npt.NDArray[np.int64]) -> int:
+    return len(np.unique(lead))

@@ -1,0 +1,88 @@
+"""A trained model: everything needed to turn a table of features into chances."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from mqlml.learning.calibration import Calibrator
+from mqlml.learning.encoder import Encoder
+from mqlml.learning.propensity import Blend
+from mqlml.tape.features import FeatureSet
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+__all__ = ["Model"]
+
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Model:
+    """Features, encoder, blend and calibrator; the same object trains, is stored, and scores.
+
+    Attributes
+    ----------
+    features : FeatureSet
+    encoder : Encoder
+    blend : Blend
+    calibrator : Calibrator
+    reference : ndarray of float64, shape (k,)
+        Ascending quantiles of the chances of leads the recipe was tested on; percentiles are read from it.
+    """
+
+    features: FeatureSet
+    encoder: Encoder
+    blend: Blend
+    calibrator: Calibrator
+    reference: Floats
+
+    def matrix(self, table: pa.Table) -> Floats:
+        """Design matrix of a table of features, shape (rows, columns); columns are found by name."""
+        return self.encoder.transform(table)
+
+    def probability(self, table: pa.Table) -> Floats:
+        """Chance of being won within the horizon, shape (rows,), strictly between 0 and 1."""
+        return self.calibrator.probability(self.blend.raw(self.matrix(table)))
+
+    def percentile(self, p: Floats) -> Floats:
+        """Share of reference leads with a lower chance, 0..100, shape (rows,)."""
+        return 100.0 * np.searchsorted(self.reference, p) / len(self.reference)
+
+    def to_parts(self) -> dict[str, bytes]:
+        """Files of the bundle: ``model.json`` and one text a bag."""
+        data = {
+            "features": self.features.to_dict(),
+            "encoder": self.encoder.to_dict(),
+            "blend": self.blend.to_parts(),
+            "calibrator": vars(self.calibrator),
+            "reference": [float(p) for p in self.reference],
+        }
+        trees = {f"trees_{i}.txt": text.encode() for i, text in enumerate(self.blend.trees)}
+        return {"model.json": json.dumps(data, indent=1, allow_nan=False, ensure_ascii=False).encode(), **trees}
+
+    @classmethod
+    def from_parts(cls, data: Mapping[str, Any], parts: Mapping[str, bytes]) -> Model:
+        """Inverse of :meth:`to_parts`.
+
+        Parameters
+        ----------
+        data : mapping
+            The content of ``model.json``.
+        parts : mapping of str to bytes
+            The files of the bundle, already checked.
+        """
+        trees = [parts[f"trees_{i}.txt"].decode() for i in range(int(data["blend"]["bags"]))]
+        return cls(
+            features=FeatureSet.from_dict(data["features"]),
+            encoder=Encoder.from_dict(data["encoder"]),
+            blend=Blend.from_parts(data["blend"], trees),
+            calibrator=Calibrator(**data["calibrator"]),
+            reference=np.asarray(data["reference"], dtype=np.float64),
+        )

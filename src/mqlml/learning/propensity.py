@@ -1,0 +1,214 @@
+"""The propensity model: bagged trees and a penalised logistic regression, blended in log-odds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy.optimize import minimize_scalar
+
+from mqlml.learning.calibration import Calibrator, fit_calibrator
+from mqlml.learning.logistic import Logistic, choose_strength, fit_logistic
+from mqlml.learning.windows import group_folds
+
+if TYPE_CHECKING:
+    from lightgbm import Booster
+
+__all__ = ["Blend", "Recipe", "best_weight", "fit_blend"]
+
+Floats = npt.NDArray[np.float64]
+Integers = npt.NDArray[np.int64]
+
+# Trees need more winning leads than a logistic regression before they help (measured, see docs/decisions/005).
+MIN_WINS_FOR_TREES = 200
+_ROUNDS, _PATIENCE = 400, 30
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a model is fitted; the same for every window and for the shipped model.
+
+    Attributes
+    ----------
+    seed, bags : int
+    threads : int
+        Changes nothing but the time taken.
+    leads_per_row : float
+        Distinct leads over rows, 0..1: repeated snapshots of a lead are one observation, not many.
+    """
+
+    seed: int
+    bags: int
+    threads: int
+    leads_per_row: float = 1.0
+
+    def tree_parameters(self, bag: int) -> dict[str, Any]:
+        """LightGBM parameters of one bag: small, shrunken trees, the same result on any number of threads."""
+        return {
+            "objective": "binary",
+            "learning_rate": 0.05,
+            "num_leaves": 12,
+            "max_depth": 6,
+            "min_data_in_leaf": max(20, round(20 / self.leads_per_row)),
+            "min_sum_hessian_in_leaf": 1.0,
+            "lambda_l2": 10.0,
+            "feature_fraction": 0.4,
+            "bagging_fraction": 0.8,
+            "bagging_freq": 1,
+            "max_bin": 127,
+            "num_threads": self.threads,
+            "deterministic": True,
+            "force_row_wise": True,
+            "seed": self.seed * 1_000 + bag,
+            "verbosity": -1,
+        }
+
+
+@dataclass(frozen=True)
+class Blend:
+    """Raw scores of both halves and their weighted mean in log-odds.
+
+    Attributes
+    ----------
+    logistic : Logistic
+    trees : sequence of str
+        LightGBM model texts, one a bag; empty where the history is too small for trees.
+    weight : float
+        Share of the trees in the blend, 0..1.
+    """
+
+    logistic: Logistic
+    trees: tuple[str, ...]
+    weight: float
+
+    @cached_property
+    def boosters(self) -> tuple[Booster, ...]:
+        """The bags, parsed from their texts."""
+        from lightgbm import Booster
+
+        return tuple(Booster(model_str=text) for text in self.trees)
+
+    def halves(self, matrix: Floats) -> tuple[Floats, Floats]:
+        """Raw log-odds of the logistic half and of the trees (equal to the former without trees)."""
+        straight = self.logistic.raw(matrix)
+        if not self.trees:
+            return straight, straight
+        bags = [np.asarray(b.predict(matrix, raw_score=True)) for b in self.boosters]
+        return straight, np.mean(bags, axis=0)
+
+    def raw(self, matrix: Floats) -> Floats:
+        """Blended raw log-odds, shape (rows,)."""
+        straight, bagged = self.halves(matrix)
+        return (1 - self.weight) * straight + self.weight * bagged
+
+    def tree_contributions(self, matrix: Floats) -> Floats:
+        """SHAP values of the bagged trees and, in the last column, their base; shape (rows, columns + 1).
+
+        Path-dependent TreeSHAP as computed by LightGBM (Lundberg et al., 2020, Nature Machine Intelligence 2:56-67).
+        """
+        total = np.zeros((len(matrix), matrix.shape[1] + 1))
+        for booster in self.boosters:
+            total += np.asarray(booster.predict(matrix, pred_contrib=True))
+        return total / max(len(self.boosters), 1)
+
+    def to_parts(self) -> dict[str, Any]:
+        """Plain data and texts for the bundle."""
+        return {"logistic": self.logistic.to_dict(), "weight": self.weight, "bags": len(self.trees)}
+
+    @classmethod
+    def from_parts(cls, data: Mapping[str, Any], trees: Sequence[str]) -> Blend:
+        """Inverse of :meth:`to_parts`."""
+        return cls(Logistic.from_dict(data["logistic"]), tuple(trees), float(data["weight"]))
+
+
+def fit_blend(
+    matrix: Floats,
+    won: Floats,
+    *,
+    lead: Integers,
+    group: Integers,
+    recipe: Recipe,
+    step: Callable[[], None] = lambda: None,
+) -> tuple[Blend, Calibrator]:
+    """Fit both halves on the same rows; blend and calibrate them on out-of-fold scores.
+
+    Parameters
+    ----------
+    matrix : ndarray of float64, shape (rows, columns)
+        Rows in a fixed order: LightGBM's bagging depends on it.
+    won : ndarray of float64, shape (rows,)
+    lead, group : ndarray of int64, shape (rows,)
+        Folds keep groups (accounts) whole; wins are counted in leads.
+    recipe : Recipe
+    step : callable
+        Called once a bag, for progress.
+
+    Returns
+    -------
+    tuple of (Blend, Calibrator)
+        Weight and calibrator come from the out-of-fold scores of these rows; forward scores, where there are any,
+        are the better teachers and replace both.
+    """
+    wins = len(np.unique(lead[won > 0]))
+    recipe = replace(recipe, leads_per_row=len(np.unique(lead)) / len(lead))
+    folds = group_folds(group, won, folds=recipe.bags, seed=recipe.seed)
+    strength, straight = choose_strength(matrix, won, folds, seed=recipe.seed)
+    logistic = fit_logistic(matrix, won, strength=strength, seed=recipe.seed)
+    if wins < MIN_WINS_FOR_TREES or matrix.shape[1] == 0:
+        return Blend(logistic, (), 0.0), fit_calibrator(straight, won, winning_leads=wins)
+    bagged = np.empty(len(won))
+    trees = []
+    for bag in range(recipe.bags):
+        out = folds == bag
+        text, bagged[out] = _fit_bag(matrix, won, out, recipe, bag)
+        trees.append(text)
+        step()
+    weight = best_weight(straight, bagged, won)
+    raw = (1 - weight) * straight + weight * bagged
+    return Blend(logistic, tuple(trees), weight), fit_calibrator(raw, won, winning_leads=wins)
+
+
+def best_weight(straight: Floats, bagged: Floats, won: Floats) -> float:
+    """Share of the trees with the least log loss, each share with its own best affine map; a multiple of 0.05.
+
+    A small pull towards one half keeps a flat optimum from tipping over between retrainings.
+    """
+
+    def loss(weight: float) -> float:
+        raw = (1 - weight) * straight + weight * bagged
+        z = fit_calibrator(raw, won, winning_leads=len(won)).log_odds(raw)
+        return float(np.logaddexp(0, z).mean() - (won * z).mean()) + 1e-4 * (weight - 0.5) ** 2
+
+    found = minimize_scalar(loss, bounds=(0.0, 1.0), method="bounded", options={"xatol": 0.02})
+    return round(float(found.x) * 20) / 20
+
+
+def _fit_bag(matrix: Floats, won: Floats, out: npt.NDArray[np.bool_], recipe: Recipe, bag: int) -> tuple[str, Floats]:
+    """One bag: fitted without one fold, stopped early on it; the model text and the fold's raw scores."""
+    import lightgbm
+
+    parameters = recipe.tree_parameters(bag)
+    names = [f"f{j}" for j in range(matrix.shape[1])]
+    learn = lightgbm.Dataset(matrix[~out], won[~out], feature_name=names, params=parameters, free_raw_data=True)
+    watch = lightgbm.Dataset(matrix[out], won[out], reference=learn, params=parameters)
+    booster = lightgbm.train(
+        parameters,
+        learn,
+        num_boost_round=_ROUNDS,
+        valid_sets=[watch],
+        callbacks=[lightgbm.early_stopping(_PATIENCE, verbose=False)],
+    )
+    text = booster.model_to_string(num_iteration=booster.best_iteration)
+    raw = np.asarray(booster.predict(matrix[out], raw_score=True, num_iteration=booster.best_iteration))
+    return _without_parameters(text), raw
+
+
+def _without_parameters(text: str) -> str:
+    """Drop LightGBM's record of parameters: it holds the thread count, so equal models would differ in bytes."""
+    head, _, rest = text.partition("\nparameters:\n")
+    _, _, tail = rest.partition("end of parameters\n")
+    return f"{head}\n{tail}" if tail else head

@@ -1,0 +1,206 @@
+"""One training: the recipe judged on its windows, then fitted on everything."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from mqlml.learning.calibration import Calibrator, fit_calibrator
+from mqlml.learning.encoder import fit_encoder, mask_levels
+from mqlml.learning.model import Model
+from mqlml.learning.propensity import Blend, Recipe, best_weight, fit_blend
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from mqlml.learning.encoder import Encoder
+    from mqlml.learning.labels import Rows
+    from mqlml.learning.windows import Plan, Round
+    from mqlml.tape.features import FeatureSet
+
+__all__ = ["Tested", "Training", "train_model"]
+
+Floats = npt.NDArray[np.float64]
+Flags = npt.NDArray[np.bool_]
+
+_WINS_TO_TEACH = 50
+_REFERENCE_QUANTILES = 1_001
+
+
+@dataclass(frozen=True)
+class Tested:
+    """What the recipe said of rows it had not learned from.
+
+    Attributes
+    ----------
+    row : ndarray of int64, shape (n,)
+        Index into the labelled rows.
+    part : ndarray of str, shape (n,)
+        Part of the window plan.
+    straight, bagged : ndarray of float64, shape (n,)
+        Raw scores of both halves.
+    p : ndarray of float64, shape (n,)
+        Chance as it would have been given then: blended and calibrated on what was known at the origin.
+    baselines : dict of str to ndarray, each of shape (n,)
+        Chances given by simpler rules learned from the same rows.
+    settled : ndarray of float64, shape (n,)
+        Chance on the scale of the shipped model (its weight and calibrator).
+    """
+
+    row: npt.NDArray[np.int64]
+    part: npt.NDArray[np.str_]
+    straight: Floats
+    bagged: Floats
+    p: Floats
+    baselines: dict[str, Floats]
+    settled: Floats
+
+
+@dataclass(frozen=True)
+class Training:
+    """The shipped model and the evidence for its recipe."""
+
+    model: Model
+    tested: Tested
+
+
+@dataclass(frozen=True)
+class _Scored:
+    round: Round
+    row: npt.NDArray[np.int64]
+    straight: Floats
+    bagged: Floats
+    blend: Blend
+    calibrator: Calibrator
+    baselines: dict[str, Floats]
+
+
+def train_model(
+    table: pa.Table,
+    rows: Rows,
+    features: FeatureSet,
+    plan: Plan,
+    *,
+    recipe: Recipe,
+    min_leads: int,
+    step: Callable[[], None] = lambda: None,
+) -> Training:
+    """Judge the recipe on every round of the plan, then fit the model that is shipped on all rows.
+
+    Parameters
+    ----------
+    table : pa.Table
+        Features of ``rows``, in their order.
+    rows : Rows
+    features : FeatureSet
+    plan : Plan
+    recipe : Recipe
+    min_leads : int
+        Leads a category level needs to be named in the model.
+    step : callable
+        Called once a bag, ``recipe.bags * (len(plan.rounds) + 1)`` times, for progress.
+    """
+    scored = [_score_round(table, rows, features, r, recipe, min_leads, step) for r in plan.rounds]
+    everything = np.ones(len(rows), dtype=bool)
+    encoder, blend, fallback = _fit(table, rows, features, everything, recipe, min_leads, step)
+    weight, calibrator = _teach(rows, scored) or (blend.weight, fallback)
+    blend = Blend(blend.logistic, blend.trees, weight if blend.trees else 0.0)
+    tested = _pool(rows, scored, blend.weight, calibrator)
+    reference = np.quantile(tested.settled, np.linspace(0, 1, _REFERENCE_QUANTILES))
+    return Training(Model(features, encoder, blend, calibrator, reference), tested)
+
+
+def _fit(
+    table: pa.Table,
+    rows: Rows,
+    features: FeatureSet,
+    chosen: Flags,
+    recipe: Recipe,
+    min_leads: int,
+    step: Callable[[], None],
+) -> tuple[Encoder, Blend, Calibrator]:
+    part, lead = table.filter(chosen), rows.lead[chosen]
+    encoder = fit_encoder(part, features.features, lead=lead, min_leads=min_leads)
+    matrix = encoder.transform(mask_levels(part, encoder, lead=lead, seed=recipe.seed))
+    blend, calibrator = fit_blend(
+        matrix, rows.won[chosen], lead=lead, group=rows.group[chosen], recipe=recipe, step=step
+    )
+    return encoder, blend, calibrator
+
+
+def _score_round(
+    table: pa.Table,
+    rows: Rows,
+    features: FeatureSet,
+    tested: Round,
+    recipe: Recipe,
+    min_leads: int,
+    step: Callable[[], None],
+) -> _Scored:
+    encoder, blend, calibrator = _fit(table, rows, features, tested.fit, recipe, min_leads, step)
+    row = np.flatnonzero(tested.test)
+    straight, bagged = blend.halves(encoder.transform(table.filter(tested.test)))
+    base = np.clip(rows.won[tested.fit].mean(), 1e-6, 1 - 1e-6)
+    return _Scored(tested, row, straight, bagged, blend, calibrator, {"base rate": np.full(len(row), base)})
+
+
+def _pool(rows: Rows, scored: Sequence[_Scored], weight: float, calibrator: Calibrator) -> Tested:
+    """Put the rounds together; each round's chances use only what was known at its origin."""
+    chances, logistic = [], []
+    for s in scored:
+        taught = _teach(rows, [t for t in scored if t is not s], origin=s.round.origin)
+        w, c = taught or (s.blend.weight, s.calibrator)
+        chances.append(c.probability((1 - w) * s.straight + w * s.bagged))
+        alone = _teach(rows, [t for t in scored if t is not s], origin=s.round.origin, weight=0.0)
+        logistic.append((alone[1] if alone else Calibrator()).probability(s.straight))
+    straight = np.concatenate([s.straight for s in scored])
+    bagged = np.concatenate([s.bagged for s in scored])
+    return Tested(
+        row=np.concatenate([s.row for s in scored]),
+        part=np.concatenate([np.full(len(s.row), s.round.part) for s in scored]),
+        straight=straight,
+        bagged=bagged,
+        p=np.concatenate(chances),
+        baselines={
+            "base rate": np.concatenate([s.baselines["base rate"] for s in scored]),
+            "logistic regression": np.concatenate(logistic),
+        },
+        settled=calibrator.probability((1 - weight) * straight + weight * bagged),
+    )
+
+
+def _teach(
+    rows: Rows, teachers: Sequence[_Scored], *, origin: int | None = None, weight: float | None = None
+) -> tuple[float, Calibrator] | None:
+    """Weight and calibrator from scores of unseen rows whose labels were known at ``origin``; None if too few.
+
+    The intercept follows the newest part that holds enough wins, since base rates drift faster than slopes.
+    """
+    if not teachers:
+        return None
+    row = np.concatenate([t.row for t in teachers])
+    straight = np.concatenate([t.straight for t in teachers])
+    bagged = np.concatenate([t.bagged for t in teachers])
+    known = np.ones(len(row), dtype=bool) if origin is None else (rows.known[row] <= origin) & (rows.when[row] < origin)
+    row, straight, bagged = row[known], straight[known], bagged[known]
+    won, lead = rows.won[row], rows.lead[row]
+    wins = len(np.unique(lead[won > 0]))
+    if wins < _WINS_TO_TEACH or won.min() == won.max():
+        return None
+    w = best_weight(straight, bagged, won) if weight is None else weight
+    raw = (1 - w) * straight + w * bagged
+    return w, fit_calibrator(raw, won, winning_leads=wins, newest=_newest(rows, row, won, teachers))
+
+
+def _newest(rows: Rows, row: npt.NDArray[np.int64], won: Floats, teachers: Sequence[_Scored]) -> Flags | None:
+    if teachers[0].round.origin is None:
+        return None
+    for teacher in reversed(teachers):
+        inside = rows.when[row] >= int(teacher.round.origin or 0)
+        if len(np.unique(rows.lead[row[inside & (won > 0)]])) >= _WINS_TO_TEACH:
+            return inside
+    return None

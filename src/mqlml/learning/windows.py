@@ -1,0 +1,181 @@
+"""One plan of who learns from what and who is tested on what, made before anything is fitted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from mqlml.learning.labels import Rows
+from mqlml.learning.snapshots import Flags, Integers
+
+__all__ = ["Part", "Plan", "Round", "group_folds", "plan_windows"]
+
+# Below this many winning leads an origin has too little behind it to learn from, or too little before it to test.
+_MIN_WINS_BEFORE, _MIN_WINS_AFTER = 40, 20
+_SHARE_BEFORE_FIRST_ORIGIN = 0.3
+_CROSS_FITTING_FOLDS = 4
+MIN_TEST_WINS = 100
+
+_PURPOSES = {
+    "fit": "learned from before the first test",
+    "calibrate": "tested forward; the scores teach the calibration",
+    "certify": "tested forward; kept for certified thresholds",
+    "compare": "tested forward; kept for champion against challenger",
+    "test": "tested forward; the final figures",
+    "cross-fit": "tested on accounts left out of the learning, not forward in time",
+}
+
+
+@dataclass(frozen=True)
+class Round:
+    """One test of the recipe: fit on some rows, predict others.
+
+    Attributes
+    ----------
+    part : str
+        Name of the part of the plan that is predicted.
+    fit, test : ndarray of bool, shape (rows,)
+        No row, lead or account is in both.
+    origin : int or None
+        Position on the time axis at which the fit could have been made; None when cross-fitted.
+    """
+
+    part: str
+    fit: Flags
+    test: Flags
+    origin: int | None
+
+
+@dataclass(frozen=True)
+class Part:
+    """A line of the printed plan: which rows, how many, for what."""
+
+    part: str
+    first: int
+    last: int
+    snapshots: int
+    leads: int
+    wins: int
+    purpose: str
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How the recipe is judged.
+
+    Attributes
+    ----------
+    mode : {"forward", "cross-fitted", "static"}
+        ``static`` is cross-fitting in a history without time.
+    rounds : sequence of Round
+        Forward rounds stand in time order.
+    parts : sequence of Part
+        What is printed.
+    """
+
+    mode: Literal["forward", "cross-fitted", "static"]
+    rounds: Sequence[Round]
+    parts: Sequence[Part]
+
+    @property
+    def sentence(self) -> str:
+        """What the mode means for the reader."""
+        return {
+            "forward": "Tested forward in time: each test looks only at leads after everything the model learned from, "
+            "with one full horizon between.",
+            "cross-fitted": "Not tested forward in time: the history is shorter than two horizons and a test, so each "
+            "account was predicted by a model that had not seen it.",
+            "static": "Not tested forward in time: the history has no dates, so each account was predicted by a model "
+            "that had not seen it.",
+        }[self.mode]
+
+    def tested(self) -> Flags:
+        """Rows that some round predicts."""
+        return np.logical_or.reduce([r.test for r in self.rounds])  # type: ignore[no-any-return]
+
+
+def plan_windows(rows: Rows, *, origins: int, seed: int) -> Plan:
+    """Plan rolling origins with a gap of one horizon, or cross-fitting where the history is too short for them.
+
+    Parameters
+    ----------
+    rows : Rows
+    origins : int
+        Rolling origins wanted; fewer where the history does not hold them.
+    seed : int
+        Draws the folds of cross-fitting.
+    """
+    if rows.timing != "none":
+        for count in range(origins, 0, -1):
+            rounds = _forward_rounds(rows, count)
+            if rounds:
+                return Plan("forward", rounds, _parts(rows, rounds, learned=rounds[0].fit))
+    folds = group_folds(rows.group, rows.won, folds=_CROSS_FITTING_FOLDS, seed=seed)
+    rounds = [Round("cross-fit", folds != k, folds == k, None) for k in range(_CROSS_FITTING_FOLDS)]
+    return Plan("static" if rows.timing == "none" else "cross-fitted", rounds, _parts(rows, rounds, learned=None))
+
+
+def group_folds(group: Integers, won: npt.NDArray[np.float64], *, folds: int, seed: int) -> Integers:
+    """Deal whole groups into folds, winning groups and others separately so that each fold has its share of wins.
+
+    Returns
+    -------
+    ndarray of int64, shape (rows,)
+        Fold of each row, 0 .. folds - 1.
+    """
+    wins = np.bincount(group, weights=won, minlength=int(group.max(initial=0)) + 1) > 0
+    generator = np.random.default_rng(seed)
+    fold = np.zeros(len(wins), dtype=np.int64)
+    for kind in (wins, ~wins):
+        members = np.flatnonzero(kind)
+        fold[members] = generator.permutation(np.arange(len(members)) % folds)
+    return fold[group]  # type: ignore[no-any-return]
+
+
+def _forward_rounds(rows: Rows, count: int) -> list[Round]:
+    """Rounds at ``count`` origins, or none where one of them would learn from or test on too little."""
+    first = _first_origin(rows)
+    edges = np.linspace(first, int(rows.when.max()) + 1, count + 1).astype(np.int64)
+    names = _names(count)
+    rounds = []
+    for name, (origin, end) in zip(names, pairwise(edges), strict=True):
+        test = (rows.when >= origin) & (rows.when < end)
+        tested_groups = np.zeros(int(rows.group.max()) + 1, dtype=bool)
+        tested_groups[rows.group[test]] = True
+        # An order without dates has no horizon: what stands earlier in the file is known.
+        fit = (rows.known <= origin) & (rows.when < origin) & ~tested_groups[rows.group]
+        if rows.winning_leads(fit) < _MIN_WINS_BEFORE or rows.winning_leads(test) < _MIN_WINS_AFTER:
+            return []
+        rounds.append(Round(name, fit, test, int(origin)))
+    return rounds
+
+
+def _first_origin(rows: Rows) -> int:
+    """The first moment at which a fixed share of all wins was known."""
+    known = np.sort(rows.known[rows.won > 0])
+    return int(known[int(len(known) * _SHARE_BEFORE_FIRST_ORIGIN)]) + 1
+
+
+def _names(count: int) -> list[str]:
+    last = ["calibrate", "certify", "compare", "test"][-count:] if count < 4 else ["certify", "compare", "test"]
+    return ["calibrate"] * (count - len(last)) + last
+
+
+def _parts(rows: Rows, rounds: Sequence[Round], *, learned: Flags | None) -> list[Part]:
+    parts = [] if learned is None else [_part(rows, "fit", learned)]
+    for name in dict.fromkeys(r.part for r in rounds):
+        tested = np.logical_or.reduce([r.test for r in rounds if r.part == name])
+        parts.append(_part(rows, name, tested))
+    return parts
+
+
+def _part(rows: Rows, name: str, flags: Flags) -> Part:
+    when = rows.when[flags]
+    leads = len(np.unique(rows.lead[flags]))
+    wins = rows.winning_leads(flags)
+    return Part(name, int(when.min()), int(when.max()), int(flags.sum()), leads, wins, _PURPOSES[name])

@@ -1,0 +1,294 @@
+"""Scoring: a bundle turned into chances, tiers and reasons for leads as of a moment."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from mqlml.decision.policy import Policy
+from mqlml.errors import DataRefused, Problem
+from mqlml.learning.model import Model
+from mqlml.operation.bundle import Bundle, read_bundle, read_json
+from mqlml.operation.golden import check_golden_rows
+from mqlml.review.reasons import Explainer, Explanation
+from mqlml.review.sentences import FactWriter, top_reasons
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from mqlml.tape.features import Feature
+
+__all__ = ["CONTRIBUTIONS", "SCORES", "LeadScorer", "Scored", "grade_bounds"]
+
+Floats = npt.NDArray[np.float64]
+
+_UTC = pa.timestamp("us", tz="UTC")
+
+
+def _field(name: str, kind: pa.DataType, text: str) -> pa.Field:
+    return pa.field(name, kind, metadata={"description": text})
+
+
+SCORES = pa.schema(
+    [
+        _field("lead_id", pa.string(), "the lead"),
+        _field("as_of", _UTC, "only facts strictly before this moment were used"),
+        _field("probability", pa.float64(), "chance to be won within the horizon, 0 to 1, calibrated"),
+        _field("score", pa.int64(), "round(100 x probability)"),
+        _field("percentile", pa.float64(), "share of the bundle's reference leads with a lower chance, 0 to 100"),
+        _field("is_mql", pa.bool_(), "whether the policy hands the lead to sales"),
+        _field("change", pa.string(), "new, stays, leaves or none, against the previous list"),
+        _field("tier", pa.string(), "hot, mql, nurture or cold"),
+        _field("control", pa.bool_(), "handed over on purpose although below the line"),
+        _field("rule", pa.string(), "hard rule that decided instead of the model, null where none did"),
+        _field("fit_grade", pa.string(), "A (best quarter) to D, from who the lead is"),
+        _field("engagement_grade", pa.int64(), "1 (best quarter) to 4, from what the lead does and when"),
+        _field("reason_1", pa.string(), "strongest reasons in the lead's own numbers, recent actions first"),
+        _field("reason_2", pa.string(), "second reason"),
+        _field("reason_3", pa.string(), "third reason"),
+        _field("quality", pa.string(), "ok, or what to know about the data behind this score"),
+        _field("model_version", pa.string(), "bundle that gave the chance"),
+        _field("policy_version", pa.string(), "policy that decided"),
+    ]
+)
+
+CONTRIBUTIONS = pa.schema(
+    [
+        _field("lead_id", pa.string(), "the lead"),
+        _field("as_of", _UTC, "the moment of the score"),
+        _field("criterion", pa.string(), "base, a criterion, or not supplied"),
+        _field("group", pa.string(), "base, fit, engagement or timing"),
+        _field("contribution", pa.float64(), "what it adds to the calibrated log-odds"),
+    ]
+)
+
+
+@dataclass(frozen=True)
+class Scored:
+    """Scores of a batch, and what they are made of.
+
+    Attributes
+    ----------
+    scores : pa.Table
+        Schema ``SCORES``.
+    explanation : Explanation or None
+        None where reasons were not asked for.
+    """
+
+    scores: pa.Table
+    explanation: Explanation | None
+
+    def contributions(self) -> pa.Table:
+        """One row a lead and criterion, schema ``CONTRIBUTIONS``; a lead's rows sum to its calibrated log-odds."""
+        if self.explanation is None:
+            return CONTRIBUTIONS.empty_table()
+        e = self.explanation
+        leads, criteria = len(e.parts), len(e.names) + 1
+        every = np.repeat(np.arange(leads), criteria)
+        values = np.column_stack([np.full(leads, e.base), e.parts])
+        columns = {
+            "lead_id": self.scores["lead_id"].take(every),
+            "as_of": self.scores["as_of"].take(every),
+            "criterion": np.tile(["base", *e.names], leads),
+            "group": np.tile(["base", *e.groups], leads),
+            "contribution": values.ravel(),
+        }
+        return pa.table(columns, schema=CONTRIBUTIONS)
+
+
+@dataclass(frozen=True)
+class LeadScorer:
+    """One bundle, ready to score.
+
+    Examples
+    --------
+    >>> LeadScorer.load("models/2026-06-30-0123456789ab").model_version  # doctest: +SKIP
+    """
+
+    model: Model
+    policy: Policy
+    grades: Mapping[str, Any]
+    bundle: Bundle
+
+    @classmethod
+    def load(cls, path: str | Path) -> LeadScorer:
+        """Open a bundle: hashes first, then JSON and model texts, then the golden rows are scored again.
+
+        Raises
+        ------
+        DataRefused
+            The bundle is damaged, or gives other chances here than where it was trained.
+        """
+        bundle = read_bundle(Path(path))
+        model = Model.from_parts(read_json(bundle.parts, "model.json"), bundle.parts)
+        check_golden_rows(model, read_json(bundle.parts, "golden.json"), bundle.path)
+        policy = Policy.from_dict(read_json(bundle.parts, "policy.json"))
+        return cls(model, policy, read_json(bundle.parts, "grades.json"), bundle)
+
+    @cached_property
+    def explainer(self) -> Explainer:
+        """Explains with this bundle's model; its tables are made once."""
+        return Explainer(self.model)
+
+    @property
+    def model_version(self) -> str:
+        """Name of the bundle."""
+        return self.bundle.model_version
+
+    def score(
+        self,
+        table: pa.Table,
+        *,
+        as_of: int | None,
+        previous: frozenset[str] | None = None,
+        reasons: bool = True,
+    ) -> Scored:
+        """Score leads from their features.
+
+        Parameters
+        ----------
+        table : pa.Table
+            ``lead_id`` and the features, found by name.
+        as_of : int or None
+            Microseconds in UTC; None in a history without dates.
+        previous : frozenset of str, optional
+            MQLs of the list before this one.
+        reasons : bool
+            Without them the reasons and the two grades, which are made of the same contributions, are null.
+        """
+        matrix = self.model.matrix(table)
+        p = self.model.calibrator.probability(self.model.blend.raw(matrix))
+        ids = np.asarray(table["lead_id"].to_pylist(), dtype=object)
+        mql = self.policy.mqls(p, ids)
+        explanation = self.explainer.explain(table, matrix) if reasons else None
+        columns = {
+            "lead_id": table["lead_id"],
+            "as_of": pa.array(np.full(len(p), as_of or 0), pa.int64(), mask=np.full(len(p), as_of is None)).cast(_UTC),
+            "probability": p,
+            "score": np.round(100 * p).astype(np.int64),
+            "percentile": np.round(self.model.percentile(p), 1),
+            "is_mql": mql,
+            "change": _changes(ids, mql, previous),
+            "tier": self.policy.tiers(p, mql),
+            "control": np.zeros(len(p), dtype=bool),
+            "rule": pa.nulls(len(p), pa.string()),
+            **self._grades(explanation),
+            **_reason_columns(explanation, table, self.model),
+            "quality": self._quality(table),
+            "model_version": np.full(len(p), self.model_version),
+            "policy_version": np.full(len(p), self.policy.version),
+        }
+        filled = {k: pa.nulls(len(p), SCORES.field(k).type) if v is None else v for k, v in columns.items()}
+        return Scored(pa.table(filled, schema=SCORES), explanation)
+
+    def predict_frame(self, features: pd.DataFrame) -> pd.DataFrame:
+        """Score a data frame of features; missing columns count as not supplied.
+
+        Parameters
+        ----------
+        features : pandas.DataFrame of shape (n_leads, n_features)
+
+        Returns
+        -------
+        pandas.DataFrame of shape (n_leads, 3)
+            ``probability``, ``tier`` and ``model_version``, index kept.
+        """
+        import pandas as pd
+
+        n = len(features)
+        columns = {f.name: _from_frame(features, f) for f in self.model.features.features}
+        p = self.model.probability(pa.table(columns))
+        tier = self.policy.tiers(p, self.policy.mqls(p, np.arange(n).astype(str)))
+        scored = {"probability": p, "tier": tier, "model_version": np.full(n, self.model_version)}
+        return pd.DataFrame(scored, index=features.index)
+
+    def check_attributes(self, attributes: pa.Table, file: str) -> list[str]:
+        """Refuse leads whose columns are not those the model learned from; list new columns.
+
+        Raises
+        ------
+        DataRefused
+            A column is missing (renamed?) or holds text instead of numbers.
+        """
+        import difflib
+
+        problems = []
+        for a in self.model.features.attributes:
+            if a.source == "history":
+                continue
+            if a.name not in attributes.column_names:
+                near = difflib.get_close_matches(a.name, attributes.column_names, n=1)
+                hint = f"; '{near[0]}' looks like it" if near else ""
+                what = f"the model was trained with this column and it is not in the file{hint}"
+                problems.append(Problem("missing-column", file, what, "rename it back, or train again", column=a.name))
+            elif a.kind == "number" and not pa.types.is_floating(attributes.schema.field(a.name).type):
+                what = "held numbers at training and holds text now"
+                fix = "deliver numbers, declare its words in [leads] missing, or train again"
+                problems.append(Problem("type-changed", file, what, fix, column=a.name, total=attributes.num_rows))
+        if problems:
+            raise DataRefused(problems)
+        known = {a.name for a in self.model.features.attributes}
+        return [name for name in attributes.column_names if name not in known]
+
+    def _grades(self, explanation: Explanation | None) -> dict[str, Any]:
+        if explanation is None:
+            return {"fit_grade": None, "engagement_grade": None}
+        fit = np.searchsorted(self.grades["fit"], explanation.total("fit"), side="right")
+        engaged = np.searchsorted(self.grades["engagement"], explanation.total("engagement", "timing"), side="right")
+        return {"fit_grade": np.array(list("DCBA"))[fit], "engagement_grade": 4 - engaged.astype(np.int64)}
+
+    def _quality(self, table: pa.Table) -> npt.NDArray[np.str_]:
+        """What to know about each lead's data: never tracked, silent, values the model has not met."""
+        flags = [(self.model.encoder.unseen(table), "unseen value")]
+        if "events.any.count_ever" in table.column_names:
+            longest = f"events.any.count_{max(self.model.features.windows_days)}d"
+            ever, lately = table["events.any.count_ever"].to_numpy(), table[longest].to_numpy()
+            flags = [(ever == 0, "untracked"), ((ever > 0) & (lately == 0), "silent"), *flags]
+        text = np.full(table.num_rows, "", dtype=object)
+        for found, word in flags:
+            text[found] = [f"{t}; {word}" if t else word for t in text[found]]
+        return np.where(text == "", "ok", text)  # type: ignore[no-any-return]
+
+
+def grade_bounds(explanation: Explanation) -> dict[str, list[float]]:
+    """Quartiles of the fit and the engagement part over reference leads: the bounds of the grades."""
+    quarters = [0.25, 0.5, 0.75]
+    return {
+        "fit": np.quantile(explanation.total("fit"), quarters).tolist(),
+        "engagement": np.quantile(explanation.total("engagement", "timing"), quarters).tolist(),
+    }
+
+
+def _changes(ids: npt.NDArray[Any], mql: npt.NDArray[np.bool_], previous: frozenset[str] | None) -> list[str]:
+    before = previous or frozenset()
+    words = {(True, True): "stays", (True, False): "new", (False, True): "leaves", (False, False): "none"}
+    return [words[bool(now), lead in before] for lead, now in zip(ids, mql, strict=True)]
+
+
+def _reason_columns(explanation: Explanation | None, table: pa.Table, model: Model) -> dict[str, Any]:
+    names = ("reason_1", "reason_2", "reason_3")
+    if explanation is None:
+        return dict.fromkeys(names)
+    found = top_reasons(explanation, FactWriter(model.features, table))
+    return {name: pa.array([r[i] if i < len(r) else None for r in found], pa.string()) for i, name in enumerate(names)}
+
+
+def _from_frame(frame: pd.DataFrame, feature: Feature) -> pa.Array:
+    if feature.name not in frame.columns:
+        return pa.nulls(len(frame), pa.float64() if feature.kind == "number" else pa.string())
+    if feature.kind == "number":
+        return pa.array(frame[feature.name].to_numpy(dtype=np.float64, na_value=np.nan), pa.float64())
+    return pa.array([None if v is None or v != v else str(v) for v in frame[feature.name]], pa.string())
+
+
+def encode_json(data: Any) -> bytes:
+    """JSON as it stands in a bundle: stable, readable, no NaN."""
+    return json.dumps(data, indent=1, allow_nan=False, ensure_ascii=False).encode()

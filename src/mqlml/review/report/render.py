@@ -1,0 +1,106 @@
+"""The report as one HTML file: no script, no request, nothing from the data but text."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Mapping
+from importlib import resources
+from typing import Any
+
+from jinja2 import ChainableUndefined, Environment, PackageLoader
+from markupsafe import Markup
+
+from mqlml.review.report import words
+from mqlml.review.report.charts import all_figures
+from mqlml.review.report.driver_charts import DIRECTIONS, MARKS, SHAPED
+from mqlml.review.report.glossary import GLOSSARY
+from mqlml.review.report.trust_charts import said_of_difference
+
+_STYLES = ("colours.css", "page.css", "parts.css", "print.css")
+_VERDICTS = {
+    "ready": ("good", "Ready to use"),
+    "too thin": ("poor", "Too little history to be sure"),
+    "no signal": ("poor", "No signal found"),
+    "not better": ("poor", "Not better than a simpler way"),
+}
+_LEVELS = {"block": "Stops the training", "ask": "Please check", "note": "Good to know"}
+_TIERS = {"hot": "Hot", "mql": "MQL", "nurture": "Nurture", "cold": "Cold"}
+_MOST_ROWS = 200
+
+
+def render_report(summary: Mapping[str, Any]) -> str:
+    """Write the report.
+
+    Parameters
+    ----------
+    summary : mapping
+        The training's summary as plain JSON; rates are 0..1. Every key but ``title`` and ``model_version`` may be
+        absent or null and is then shown as "not measured".
+
+    Returns
+    -------
+    str
+        One HTML document that needs nothing else. The same summary gives the same text.
+    """
+    tidy = words.tidy(summary)
+    style = "".join(_template_file(name) for name in _STYLES)
+    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    page = _environment().get_template("report.html.j2")
+    return page.render(s=tidy, style=Markup(style), style_hash=digest, **_view(tidy))  # noqa: S704 - own file
+
+
+def _view(summary: Mapping[str, Any]) -> dict[str, Any]:
+    verdict = words.part(summary, "verdict")
+    figures = all_figures(summary)
+    return {
+        "figures": {name: (figure, [Markup(drawn) for drawn in figure.svg()]) for name, figure in figures.items()},  # noqa: S704 - cleaned by svg.themed
+        "verdict_tone": _VERDICTS.get(str(verdict.get("code")), ("unknown", "Not judged"))[0],
+        "verdict_name": _VERDICTS.get(str(verdict.get("code")), ("unknown", "Not judged"))[1],
+        "headline": _headline(summary),
+        "levels": _LEVELS,
+        "tiers": _TIERS,
+        "directions": DIRECTIONS,
+        "marks": MARKS,
+        "shaped": SHAPED,
+        "most_rows": _MOST_ROWS,
+        "glossary": GLOSSARY,
+    }
+
+
+def _headline(summary: Mapping[str, Any]) -> str:
+    decision = words.part(summary, "decision")
+    threshold = words.number(decision, "threshold")
+    if threshold is not None:
+        return f"Hand over every lead whose chance to win is {words.line(threshold)} or more."
+    return "Hand over the leads with the highest chance to win."
+
+
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("mqlml.review.report", "templates"),
+        autoescape=True,
+        undefined=_Missing,
+    )
+    environment.filters.update(
+        percent=_known(words.percent), line=_known(words.line), count=_known(words.count), day=_known(words.day),
+        decimal=_known(words.decimal), sentence=_known(words.sentence), short=words.shorten, difference=said_of_difference,
+    )  # fmt: skip
+    environment.globals["between"] = _known(words.between)
+    return environment
+
+
+class _Missing(ChainableUndefined):
+    """A part of the summary that is absent: false, empty, and "not measured" once formatted."""
+
+
+def _known(write: Any) -> Any:
+    def written(*values: Any, **options: Any) -> str:
+        found = (None if isinstance(value, _Missing) else value for value in values)
+        return str(write(*found, **options))
+
+    return written
+
+
+def _template_file(name: str) -> str:
+    return (resources.files("mqlml.review.report") / "templates" / name).read_text(encoding="utf-8")

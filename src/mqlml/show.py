@@ -1,0 +1,222 @@
+"""What commands say, as text; printing is left to the command line."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rich.progress import Progress as Bars
+
+    from mqlml.workflows.demonstrating import Demonstration
+
+__all__ = ["check", "demonstrated", "explained", "progress", "scored", "trained"]
+
+
+class Steps:
+    """Progress: bars on a terminal, one line a step elsewhere, nothing where asked to be quiet."""
+
+    def __init__(self, *, quiet: bool) -> None:
+        self._quiet = quiet
+        self._bars: Bars | None = None
+        self._task: Any = None
+
+    def __enter__(self) -> Steps:
+        if not self._quiet and sys.stderr.isatty():
+            from rich.console import Console
+            from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+            columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+            self._bars = Progress(*columns, console=Console(stderr=True))
+            self._bars.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._finish()
+        if self._bars is not None:
+            self._bars.stop()
+
+    def begin(self, text: str, total: int | None = None) -> None:
+        """A new step begins."""
+        self._finish()
+        if self._bars is not None:
+            self._task = self._bars.add_task(text, total=total)
+        elif not self._quiet:
+            sys.stderr.write(f"{text} ...\n")
+            sys.stderr.flush()
+
+    def advance(self) -> None:
+        """One part of the step is done."""
+        if self._bars is not None:
+            self._bars.advance(self._task)
+
+    def reach(self, done: int) -> None:
+        """So many parts of the step are done."""
+        if self._bars is not None:
+            self._bars.update(self._task, completed=done)
+
+    def _finish(self) -> None:
+        if self._bars is not None and self._task is not None:
+            total = self._bars.tasks[self._task].total or 1
+            self._bars.update(self._task, total=total, completed=total)
+
+
+def progress(*, quiet: bool) -> Steps:
+    """A place to tell how far a command is."""
+    return Steps(quiet=quiet)
+
+
+def check(found: Mapping[str, Any]) -> str:
+    """The review of a history before training."""
+    lines = [f"As of {found['as_of'] or 'no date'}", "", "Tables"]
+    lines += _table(
+        ("table", "rows", "used", "quarantined", "skipped"),
+        [
+            (a["table"], f"{a['rows_in']:,}", f"{a['used']:,}", f"{a['quarantined']:,}", _reasons(a["skipped"]))
+            for a in found["accounting"]
+        ],
+    )
+    if "population" in found:
+        lines += ["", "What could be learned", *_population(found["population"]), "", *_plan(found["plan"])]
+    lines += ["", "Leak audit", *(_finding(f) for f in found["audit"] or ())]
+    if not found["audit"]:
+        lines.append("  nothing found")
+    lines += ["", "Notes", *(f"  {note}" for note in found["notes"])]
+    if found["problems"]:
+        lines += ["", "A training would be refused:", *(f"  {p}" for p in found["problems"])]
+    return "\n".join(lines)
+
+
+def trained(summary: Mapping[str, Any], notes: Sequence[str]) -> str:
+    """What a training found, for the terminal."""
+    verdict, decision = summary["verdict"], summary["decision"]
+    lines = ["", *_population(summary["population"]), "", *_plan(summary["plan"]), ""]
+    for finding in summary["audit"]:
+        if finding["level"] != "note":
+            lines.append(_finding(finding))
+    figures = [(m["name"], _interval(m["model"]), m["plain"]) for m in summary["evaluation"]["metrics"]]
+    lines += ["Tested", *_table(("figure", "value [90 % interval]", "meaning"), figures), ""]
+    rungs = [
+        (r["name"], _interval(r["log_loss"]), _interval(r["auc"]), _interval(r["model_better_by"]))
+        for r in summary["evaluation"]["ladder"]
+    ]
+    lines += ["Against simpler rules", *_table(("rule", "log loss", "AUC", "mqlml better by"), rungs), ""]
+    lines += _decision(decision)
+    lines += ["", *(f"Note: {note}" for note in notes), "", f"Verdict: {verdict['sentence']}"]
+    lines += [f"  {detail}" for detail in verdict["details"]]
+    return "\n".join(lines)
+
+
+def scored(manifest: Mapping[str, Any]) -> str:
+    """What a scoring run did, for the terminal."""
+    tiers = ", ".join(f"{n:,} {tier}" for tier, n in manifest["tiers"].items())
+    lines = [f"Note: {note}" for note in manifest["notes"]]
+    lines.append(f"{manifest['rows_in']:,} leads in the file; skipped: {_reasons(manifest['skipped']) or 'none'}.")
+    quality = {word: n for word, n in manifest["quality"].items() if n}
+    lines.append(f"{manifest['scored']:,} scored ({tiers}); {manifest['mqls']:,} MQLs; {_reasons(quality) or 'all ok'}.")
+    lines.append(f"Model {manifest['model_version']} ({manifest['review']}).")
+    return "\n".join(lines)
+
+
+def explained(found: Mapping[str, Any]) -> str:
+    """One lead's story."""
+    row = found["score"]
+    lines = [
+        f"Lead {row['lead_id']} as of {row['as_of'] or 'no date'}",
+        f"Chance to win {100 * row['probability']:.1f} % (better than {row['percentile']:.0f} % of leads), "
+        f"tier {row['tier']}, fit {row['fit_grade']}, engagement {row['engagement_grade']}.",
+    ]
+    if found["fate"] != "candidate":
+        lines.append(f"Not a candidate: {found['fate']}; a scoring job would skip this lead.")
+    lines += ["", "What moves the chance, in log-odds (they sum to it)", f"  {found['base']:+.3f}  base"]
+    lines += [f"  {c['contribution']:+.3f}  {c['fact']}  [{c['group']}]" for c in found["criteria"]]
+    if found["events"]:
+        lines += ["", "Last events"]
+        lines += [
+            f"  {e['occurred_at']:%Y-%m-%d %H:%M}  {e['event_type']}{'  ' + e['asset'] if e['asset'] else ''}"
+            for e in found["events"]
+        ]
+    return "\n".join(lines)
+
+
+def demonstrated(done: Demonstration) -> str:
+    """Where the pieces of the demonstration lie, and what to do next."""
+    decision, manifest = done.trained.summary["decision"], done.scored.manifest
+    return "\n".join(
+        [
+            f"Verdict: {done.trained.summary['verdict']['sentence']}",
+            f"{manifest['scored']:,} open leads scored, {manifest['mqls']:,} of them MQLs "
+            f"({_percent(decision['win_rate'])} of such leads were won, against {100 * decision['base_rate']:.1f} % of all).",
+            "",
+            f"  history   {done.folder}",
+            f"  settings  {done.folder / 'mqlml.toml'}",
+            f"  scores    {done.scored.out}",
+            f"  report    {done.trained.report}   <- open this in a browser",
+            f"  model     {done.trained.bundle}",
+            "",
+            f"Next: mqlml check --config {done.folder / 'mqlml.toml'}",
+        ]
+    )
+
+
+def _population(p: Mapping[str, Any]) -> list[str]:
+    horizon = f"won within {p['horizon_days']} days" if p["horizon_days"] else "final outcome"
+    sampled = f" (a random {100 * p['sampled']:.0f} % of the accounts)" if p["sampled"] < 1 else ""
+    return [
+        f"{p['leads']:,} leads: {p['won']:,} won, {p['lost']:,} lost, {p['open']:,} open.",
+        f"{p['snapshots']:,} snapshots of {p['snapshot_leads']:,} leads{sampled}, {p['wins_in_snapshots']:,} of them won; "
+        f"label: {horizon}; base rate {100 * p['base_rate']:.1f} %.",
+        p["mode_sentence"],
+    ]
+
+
+def _plan(parts: Sequence[Mapping[str, Any]]) -> list[str]:
+    header = ("part", "from", "to", "snapshots", "leads", "won leads", "purpose")
+    rows = [
+        (p["part"], p["from"] or "-", p["to"] or "-", f"{p['snapshots']:,}", f"{p['leads']:,}", f"{p['wins']:,}", p["purpose"])
+        for p in parts
+    ]
+    return ["Window plan", *_table(header, rows)]
+
+
+def _decision(d: Mapping[str, Any]) -> list[str]:
+    lines = ["Decision", f"  {d['rule']}"]
+    if d["threshold"] is not None:
+        lines.append(f"  MQL from a chance of {100 * d['threshold']:.1f} %.")
+    if d["mqls_per_week"]:
+        week = d["mqls_per_week"]
+        lines.append(f"  {week['median']:.0f} MQLs in a usual week ({week['p10']:.0f} to {week['p90']:.0f}).")
+    lines.append(
+        f"  Win rate of MQLs {_percent(d['win_rate'])} against {100 * d['base_rate']:.1f} % of all; "
+        f"they hold {_percent(d['share_of_wins'])} of the wins."
+    )
+    return lines + ([f"  {d['assumption']}"] if d["assumption"] else [])
+
+
+def _finding(f: Mapping[str, Any]) -> str:
+    waived = f" Waived: {f['waived']}" if f["waived"] else ""
+    return f"  {f['level']:<5} '{f['column']}': {f['why']} ({f['figure']}). {f['remedy']}.{waived}"
+
+
+def _interval(i: Mapping[str, Any]) -> str:
+    if i["value"] is None:
+        return "not measured"
+    return f"{i['value']:.3f}" + ("" if i["low"] is None else f" [{i['low']:.3f}, {i['high']:.3f}]")
+
+
+def _percent(i: Mapping[str, Any]) -> str:
+    if i["value"] is None:
+        return "not measured"
+    around = "" if i["low"] is None else f" [{100 * i['low']:.1f}, {100 * i['high']:.1f}]"
+    return f"{100 * i['value']:.1f}{around} %"
+
+
+def _reasons(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{n:,} {reason}" for reason, n in counts.items())
+
+
+def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    widths = [max(len(row[i]) for row in [header, *rows]) for i in range(len(header))]
+    for row in [header, *rows]:
+        yield "  " + "  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip()

@@ -1,0 +1,193 @@
+"""Turn a history and marks into the feature table: cut the tape at key borders, play it, put rows back in order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from mqlml.errors import DataRefused, Problem
+from mqlml.tape.features import Attribute, FeatureSet
+from mqlml.tape.kernel import DAY_US, MARK, Tape, play, recipe_of
+
+if TYPE_CHECKING:
+    from mqlml.history.contract import History
+
+_MOMENT = pa.timestamp("us", tz="UTC")
+_TYPES = {"key": "i4", "time": "i8", "kind": "i1", "lead": "i4", "type": "i4", "asset": "i8", "value": "f8", "known": "i8"}
+
+
+def build_features(
+    history: History, marks: pa.Table, features: FeatureSet, *, batch_rows: int = 131_072
+) -> pa.Table:
+    """Compute one row of features for every mark, from facts strictly before it.
+
+    Parameters
+    ----------
+    history : History
+    marks : pa.Table
+        lead_id (string, leads of the history) and at (timestamp[us, UTC]). Where ``at`` is null only attributes known
+        at creation are filled.
+    features : FeatureSet
+    batch_rows : int
+        Rows that the engine hands over at a time; the result does not depend on it.
+
+    Returns
+    -------
+    pa.Table
+        lead_id, at, then one column a feature in the feature set's order, rows in the order of ``marks``:
+        float64 (NaN: never, or not supplied) or dictionary<int32, string> (null: not supplied).
+
+    Raises
+    ------
+    ValueError
+        A mark names a lead that the history does not have.
+    DataRefused
+        The leads table lacks an attribute that is asked for, or holds text where numbers are asked for.
+    """
+    leads = _lead_rows(history, marks)
+    _check_attributes(history, features)
+    at = marks["at"].cast(_MOMENT)
+    values, levels = _played(history, marks["lead_id"], at, features, batch_rows)
+    columns: dict[str, pa.Array | pa.ChunkedArray] = {"lead_id": marks["lead_id"], "at": at}
+    played = iter(values)
+    for attribute, feature in zip(features.attributes, features.attribute_features, strict=True):
+        if attribute.source == "creation":
+            columns[feature.name] = _at_creation(history.attributes[attribute.name], attribute, leads)
+        else:
+            columns[feature.name] = _as_of(next(played), attribute, levels)
+    if features.age:
+        columns["time.age_days"] = pa.array(_age_days(history, at, leads))
+    for feature in features.event_features:
+        columns[feature.name] = pa.array(next(played))
+    return pa.table(columns)
+
+
+def whole_keys(batches: Iterable[pa.RecordBatch]) -> Iterator[Tape]:
+    """Cut a stream of tape rows so that no key continues in the next tape.
+
+    Parameters
+    ----------
+    batches : iterable of RecordBatch
+        Rows of a tape in order; a batch may cut a key in two.
+
+    Yields
+    ------
+    Tape
+        Not empty; arrays are copies that the kernel may keep.
+    """
+    kept: list[Tape] = []
+    for batch in batches:
+        if not batch.num_rows:
+            continue
+        tape = _columns(batch)
+        border = int(np.searchsorted(tape.key, tape.key[-1]))
+        if border or (kept and kept[-1].key[-1] != tape.key[0]):
+            whole = [*kept, _rows(tape, 0, border)]
+            yield _joined(whole)
+            kept = []
+        kept.append(_rows(tape, border, tape.key.size))
+    if kept:
+        yield _joined(kept)
+
+
+def _columns(batch: pa.RecordBatch) -> Tape:
+    return Tape(**{name: batch[name].to_numpy(zero_copy_only=False) for name in _TYPES})
+
+
+def _rows(tape: Tape, start: int, end: int) -> Tape:
+    return Tape(*(column[start:end] for column in tape))
+
+
+def _joined(tapes: list[Tape]) -> Tape:
+    # Copies always, with fixed types: the kernel then compiles once, whatever memory Arrow handed over.
+    columns = zip(_TYPES.values(), zip(*tapes, strict=True), strict=True)
+    return Tape(*(np.concatenate(parts, dtype=dtype) for dtype, parts in columns))
+
+
+def _played(
+    history: History, lead_id: pa.ChunkedArray, at: pa.ChunkedArray, features: FeatureSet, batch_rows: int
+) -> tuple[npt.NDArray[np.float64], dict[str, tuple[str, ...]]]:
+    recipe = recipe_of(features)
+    values = np.full((recipe.width, len(at)), np.nan)
+    position = np.flatnonzero(pc.is_valid(at).to_numpy())
+    if not recipe.width or not position.size:
+        return values, {}
+    from mqlml.tape import local
+
+    time = at.take(pa.array(position)).cast(pa.int64())
+    marks = pa.table({"lead_id": lead_id.take(pa.array(position)), "time": time, "position": position})
+    with local.sorted_tape(history, marks, features, batch_rows=batch_rows) as tape:
+        for part in whole_keys(tape.batches):
+            values[:, part.asset[part.kind == MARK]] = play(part, recipe).T
+        return values, tape.levels
+
+
+def _lead_rows(history: History, marks: pa.Table) -> pa.Array:
+    rows = pc.index_in(marks["lead_id"], value_set=history.leads["lead_id"].combine_chunks())
+    if rows.null_count:
+        first = marks["lead_id"].filter(pc.is_null(rows))[0].as_py()
+        message = f"{rows.null_count} of {len(rows)} marks name a lead that is not in the history, first {first!r}"
+        raise ValueError(message)
+    return rows
+
+
+def _check_attributes(history: History, features: FeatureSet) -> None:
+    problems = [_problem(a, history.attributes) for a in features.attributes if a.source == "creation"]
+    found = [problem for problem in problems if problem is not None]
+    if found:
+        raise DataRefused(found)
+
+
+def _problem(attribute: Attribute, table: pa.Table) -> Problem | None:
+    fix = "supply the column as it was at training, or train again without it"
+    if attribute.name not in table.column_names:
+        return Problem("missing-column", "leads", "the features need this column and it is not there", fix, attribute.name)
+    column = table[attribute.name]
+    if attribute.kind == "number" and not pa.types.is_floating(column.type) and column.null_count < len(column):
+        return Problem("not-a-number", "leads", "the features need numbers and the column holds text", fix, attribute.name)
+    return None
+
+
+def _at_creation(column: pa.ChunkedArray, attribute: Attribute, leads: pa.ChunkedArray) -> pa.Array:
+    if attribute.kind == "category":
+        codes = _dictionary(column)
+        return _category(codes.indices.take(leads.combine_chunks()), codes.dictionary)
+    if not pa.types.is_floating(column.type):
+        return pa.array(np.full(len(leads), np.nan))
+    return pa.array(column.take(leads).fill_null(np.nan).to_numpy())
+
+
+def _dictionary(column: pa.ChunkedArray) -> pa.DictionaryArray:
+    text = column.combine_chunks().cast(pa.string())
+    return text.dictionary_encode()
+
+
+def _as_of(values: npt.NDArray[np.float64], attribute: Attribute, levels: dict[str, tuple[str, ...]]) -> pa.Array:
+    if attribute.kind == "number":
+        return pa.array(values)
+    missing = np.isnan(values)
+    codes = pa.array(np.where(missing, 0, values).astype(np.int32), mask=missing)
+    return _category(codes, pa.array(levels.get(attribute.name, ()), pa.string()))
+
+
+def _category(codes: pa.Array, dictionary: pa.Array) -> pa.Array:
+    # Only levels that occur, in order: what a column looks like must not depend on values of other leads or moments.
+    used = pc.unique(codes.drop_null())
+    names = dictionary.take(used)
+    order = pc.sort_indices(names)
+    place = np.zeros(max(len(dictionary), 1), dtype=np.int32)
+    place[used.take(order).to_numpy()] = np.arange(len(used), dtype=np.int32)
+    missing = pc.is_null(codes).to_numpy(zero_copy_only=False)
+    renamed = pa.array(place[codes.fill_null(0).to_numpy()], mask=missing)
+    return pa.DictionaryArray.from_arrays(renamed, names.take(order))
+
+
+def _age_days(history: History, at: pa.ChunkedArray, leads: pa.ChunkedArray) -> npt.NDArray[np.float64]:
+    created = history.leads["created_at"].cast(_MOMENT).take(leads)
+    elapsed = pc.subtract(at.cast(pa.int64()), created.cast(pa.int64()))
+    return elapsed.cast(pa.float64(), safe=False).fill_null(np.nan).to_numpy() / DAY_US

@@ -1,0 +1,298 @@
+"""The local engine: DuckDB reads the facts, merges them with the marks, sorts (spilling to disk) and streams a tape."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import duckdb
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from mqlml.tape.features import FeatureSet
+from mqlml.tape.kernel import BEGINNING_US, CHANGE, EVENT, MARK
+
+if TYPE_CHECKING:
+    from mqlml.history.contract import History
+
+ORDER = "key, time, kind, lead, type, asset, channel, value"
+
+
+@dataclass(frozen=True)
+class TypeCount:
+    """How often an event type occurred, and how many of its events carried a finite value and an asset."""
+
+    event_type: str
+    events: int
+    values: int
+    assets: int
+
+
+@dataclass(frozen=True)
+class SortedTape:
+    """A tape as it streams out of the engine.
+
+    Parameters
+    ----------
+    batches : iterator of RecordBatch
+        Columns key, time, kind, lead, type, asset, value, known; a batch may cut a key in two.
+    levels : dict of str to tuple of str
+        For each category with a field history its values, by code.
+    """
+
+    batches: Iterator[pa.RecordBatch]
+    levels: dict[str, tuple[str, ...]]
+
+
+def count_event_types(history: History, *, until: datetime | None) -> list[TypeCount]:
+    """Count the events of known leads by type, strictly before ``until`` in ``recorded_at`` too."""
+    if "events" not in history.tables:
+        return []
+    moment = None if until is None else until.astimezone(UTC).replace(tzinfo=None)
+    leads = pa.table({"lead_id": history.leads["lead_id"]})
+    with _registered(history.connection, {"tape_known": leads}):
+        rows = history.connection.execute(
+            """
+            SELECT event_type, count(*), count(value) FILTER (isfinite(value)), count(asset)
+            FROM events SEMI JOIN tape_known USING (lead_id)
+            WHERE event_type IS NOT NULL
+              AND ($1 IS NULL OR (occurred_at < $1 AND (recorded_at IS NULL OR recorded_at < $1)))
+            GROUP BY event_type
+            """,
+            [moment],
+        ).fetchall()
+    return [TypeCount(*row) for row in rows]
+
+
+def changed_fields(history: History) -> frozenset[str]:
+    """Name every field that the field history mentions, at any time."""
+    if "changes" not in history.tables:
+        return frozenset()
+    rows = history.connection.execute("SELECT DISTINCT field FROM changes").fetchall()
+    return frozenset(row[0] for row in rows)
+
+
+@contextmanager
+def sorted_tape(
+    history: History, marks: pa.Table, features: FeatureSet, *, batch_rows: int
+) -> Iterator[SortedTape]:
+    """Open the tape of the leads in ``marks``; its tables and settings are gone again when the context ends.
+
+    Parameters
+    ----------
+    history : History
+    marks : pa.Table
+        lead_id, time (int64, microseconds UTC), position (int64, the output row); at least one row.
+    features : FeatureSet
+    batch_rows : int
+        Rows of a batch; the result does not depend on it.
+    """
+    connection = history.connection
+    sources = {
+        "tape_marks": marks,
+        "tape_history_leads": history.leads.select(["lead_id", "account_id"]),
+        "tape_types": _type_codes(features),
+        "tape_fields": _field_codes(features),
+        "tape_attributes": _attribute_values(history, features),
+    }
+    with _settings(connection), _registered(connection, sources), _temporary(connection):
+        connection.execute(_LEADS)
+        end = pc.max(marks["time"]).as_py()
+        has_events = bool(features.named_types) and "events" in history.tables
+        has_changes = bool(features.history_attributes)
+        if has_events and features.assets:
+            connection.execute(_ASSETS)
+        if has_changes:
+            connection.execute(_values(history, features))
+            connection.execute(_LEVELS)
+        query = _tape_query(history, features, end=end, has_events=has_events, has_changes=has_changes)
+        levels = _levels(connection, features) if has_changes else {}
+        yield SortedTape(iter(connection.sql(query).to_arrow_reader(batch_rows)), levels)
+
+
+_LEADS = """
+CREATE TEMP TABLE tape_leads AS
+SELECT lead_id,
+       (dense_rank() OVER (ORDER BY account_id IS NULL, coalesce(account_id, lead_id)) - 1)::INTEGER AS key,
+       (row_number() OVER (PARTITION BY account_id IS NULL, coalesce(account_id, lead_id) ORDER BY lead_id) - 1)::INTEGER
+           AS lead
+FROM tape_history_leads SEMI JOIN tape_marks USING (lead_id)
+"""
+
+_ASSETS = """
+CREATE TEMP TABLE tape_assets AS
+SELECT asset, row_number() OVER (ORDER BY asset) - 1 AS code
+FROM (SELECT DISTINCT asset FROM events WHERE asset IS NOT NULL)
+"""
+
+_CHANNELS = """
+CREATE TEMP TABLE tape_channels AS
+SELECT channel, (row_number() OVER (ORDER BY channel) - 1)::INTEGER AS code
+FROM (SELECT DISTINCT channel FROM events WHERE channel IS NOT NULL)
+"""
+
+_LEVELS = """
+CREATE TEMP TABLE tape_levels AS
+SELECT type, value, (row_number() OVER (PARTITION BY type ORDER BY value) - 1)::DOUBLE AS code
+FROM (SELECT DISTINCT type, value FROM tape_values WHERE NOT is_number AND value IS NOT NULL)
+"""
+
+_MARK_ROWS = f"""
+SELECT key, time, {MARK}::TINYINT AS kind, lead, -1::INTEGER AS type, position AS asset, -1::INTEGER AS channel,
+       0::DOUBLE AS value, time AS known
+FROM tape_marks JOIN tape_leads USING (lead_id)
+"""
+
+_CHANGE_ROWS = f"""
+SELECT v.key, v.time, {CHANGE}::TINYINT, v.lead, v.type, -1::BIGINT, -1::INTEGER, coalesce(v.number, l.code, 'nan'), v.time
+FROM tape_values v LEFT JOIN tape_levels l ON NOT v.is_number AND l.type = v.type AND l.value = v.value
+"""
+
+
+def _event_rows(features: FeatureSet, *, channels: bool, end: int) -> str:
+    asset = "coalesce(a.code, -1)::BIGINT" if features.assets else "-1::BIGINT"
+    assets = "LEFT JOIN tape_assets a ON a.asset = e.asset" if features.assets else ""
+    channel = "coalesce(c.code, -1)::INTEGER" if channels else "-1::INTEGER"
+    channel_codes = "LEFT JOIN tape_channels c ON c.channel = e.channel" if channels else ""
+    beyond = len(features.event_types)
+    return f"""
+    SELECT l.key, epoch_us(e.occurred_at), {EVENT}::TINYINT, l.lead, coalesce(t.code, {beyond})::INTEGER,
+           {asset}, {channel}, CASE WHEN isfinite(e.value) THEN e.value ELSE 0 END,
+           epoch_us(coalesce(e.recorded_at, e.occurred_at))
+    FROM events e JOIN tape_leads l ON l.lead_id = e.lead_id
+    LEFT JOIN tape_types t ON t.event_type = e.event_type {assets} {channel_codes}
+    WHERE e.occurred_at < make_timestamp({end}) AND coalesce(t.code, 0) >= 0
+    """
+
+
+def _tape_query(history: History, features: FeatureSet, *, end: int, has_events: bool, has_changes: bool) -> str:
+    parts = [_MARK_ROWS]
+    if has_events:
+        found = history.connection.execute("SELECT 1 FROM events WHERE channel IS NOT NULL LIMIT 1").fetchone()
+        if found:
+            history.connection.execute(_CHANNELS)
+        parts.append(_event_rows(features, channels=bool(found), end=end))
+    if has_changes:
+        parts.append(_CHANGE_ROWS)
+    return f"SELECT key, time, kind, lead, type, asset, value, known FROM ({' UNION ALL '.join(parts)}) ORDER BY {ORDER}"
+
+
+def _values(history: History, features: FeatureSet) -> str:
+    # A field's value before its first change is what that change replaced; where nothing ever changed it is the value
+    # in the leads table. Both only where the history says what was replaced: else today's value could stand there.
+    parts = []
+    if "changes" in history.tables:
+        parts.append("SELECT lead_id, field, epoch_us(changed_at) AS time, value FROM changes")
+        if _has_old_value(history):
+            parts += [_OLD_VALUES, _UNCHANGED_VALUES]
+    if not parts:
+        parts.append("SELECT lead_id, field, 0::BIGINT AS time, NULL::VARCHAR AS value FROM tape_attributes WHERE false")
+    return f"""
+    CREATE TEMP TABLE tape_values AS
+    SELECT l.key, l.lead, f.type, f.is_number, v.time, v.value,
+           CASE WHEN f.is_number THEN coalesce(TRY_CAST(v.value AS DOUBLE), 'nan') END AS number
+    FROM ({" UNION ALL ".join(parts)}) v
+    JOIN tape_fields f ON f.field = v.field
+    JOIN tape_leads l ON l.lead_id = v.lead_id
+    """
+
+
+_OLD_VALUES = f"""
+SELECT lead_id, field, {BEGINNING_US}::BIGINT, old_value FROM changes
+QUALIFY row_number() OVER (PARTITION BY lead_id, field
+    ORDER BY changed_at, value NULLS LAST, old_value NULLS LAST) = 1
+"""
+
+_UNCHANGED_VALUES = f"""
+SELECT lead_id, field, {BEGINNING_US}::BIGINT, value
+FROM tape_attributes ANTI JOIN changes USING (lead_id, field)
+"""
+
+
+def _has_old_value(history: History) -> bool:
+    row = history.connection.execute("SELECT has_old_value FROM changes LIMIT 1").fetchone()
+    return bool(row and row[0])
+
+
+def _levels(connection: duckdb.DuckDBPyConnection, features: FeatureSet) -> dict[str, tuple[str, ...]]:
+    levels: dict[str, tuple[str, ...]] = {}
+    for place, attribute in enumerate(features.history_attributes):
+        query = "SELECT value FROM tape_levels WHERE type = ? ORDER BY code"
+        levels[attribute.name] = tuple(row[0] for row in connection.execute(query, [place]).fetchall())
+    return levels
+
+
+def _type_codes(features: FeatureSet) -> pa.Table:
+    names = (*features.event_types, *features.dropped_types)
+    codes = [*range(len(features.event_types)), *(-1 for _ in features.dropped_types)]
+    return pa.table({"event_type": pa.array(names, pa.string()), "code": pa.array(codes, pa.int32())})
+
+
+def _field_codes(features: FeatureSet) -> pa.Table:
+    fields = features.history_attributes
+    return pa.table(
+        {
+            "field": pa.array([f.name for f in fields], pa.string()),
+            "type": pa.array(range(len(fields)), pa.int32()),
+            "is_number": pa.array([f.kind == "number" for f in fields], pa.bool_()),
+        }
+    )
+
+
+def _attribute_values(history: History, features: FeatureSet) -> pa.Table:
+    lead_ids = history.leads["lead_id"]
+    parts = [
+        pa.table(
+            {
+                "lead_id": lead_ids,
+                "field": pa.array([f.name] * len(lead_ids), pa.string()),
+                "value": history.attributes[f.name].cast(pa.string()),
+            }
+        )
+        for f in features.history_attributes
+        if f.name in history.attributes.column_names
+    ]
+    schema = pa.schema([("lead_id", pa.string()), ("field", pa.string()), ("value", pa.string())])
+    return pa.concat_tables([schema.empty_table(), *(part.cast(schema) for part in parts)])
+
+
+@contextmanager
+def _registered(connection: duckdb.DuckDBPyConnection, sources: dict[str, pa.Table]) -> Iterator[None]:
+    try:
+        for name, table in sources.items():
+            connection.register(name, table)
+        yield
+    finally:
+        for name in sources:
+            connection.unregister(name)
+
+
+@contextmanager
+def _temporary(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
+    try:
+        yield
+    finally:
+        for name in ("tape_leads", "tape_assets", "tape_channels", "tape_values", "tape_levels"):
+            connection.execute(f"DROP TABLE IF EXISTS {name}")
+
+
+@contextmanager
+def _settings(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
+    before = connection.execute("SELECT current_setting('threads'), current_setting('temp_directory')").fetchone()
+    assert before is not None
+    threads = min(int(before[0]), os.cpu_count() or 1)
+    connection.execute(f"SET threads = {threads}")
+    if before[1] in ("", ".tmp"):
+        # The working directory, DuckDB's default, may be read-only or on a slow share.
+        spill = Path(tempfile.gettempdir()) / f"mqlml-{os.getpid()}"
+        connection.execute(f"SET temp_directory = '{str(spill).replace(chr(39), chr(39) * 2)}'")
+    try:
+        yield
+    finally:
+        connection.execute(f"SET threads = {before[0]}")

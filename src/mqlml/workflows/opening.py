@@ -1,0 +1,170 @@
+"""What every command that looks at a history does first: read it, fix the moment, count, audit."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, time, timedelta
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+import pyarrow.compute as pc
+
+from mqlml.errors import DataRefused, Problem
+from mqlml.learning.audit import AuditInput, Finding, audit_columns, usable_columns
+from mqlml.learning.snapshots import DAY, Population, as_microseconds, population
+
+if TYPE_CHECKING:
+    from mqlml.config import Config
+    from mqlml.history.contract import History
+
+__all__ = ["Opened", "Progress", "Quiet", "blocking_problems", "open_history"]
+
+
+class Progress(Protocol):
+    """How a workflow tells how far it is; the command line draws it, others may not care."""
+
+    def begin(self, text: str, total: int | None = None) -> None:
+        """A new step begins, of ``total`` parts where that is known."""
+
+    def advance(self) -> None:
+        """One part of the step is done."""
+
+
+class Quiet:
+    """Tells nobody."""
+
+    def begin(self, text: str, total: int | None = None) -> None:
+        """Nothing to tell."""
+
+    def advance(self) -> None:
+        """Nothing to tell."""
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A history seen as of a moment.
+
+    Attributes
+    ----------
+    as_of : datetime or None
+        None in a history without dates.
+    people : Population
+        With outcomes known strictly before ``as_of``.
+    audit : tuple of Finding
+    attributes : tuple of str
+        Columns that may become features.
+    undeclared : tuple of str
+        Those among them that the configuration does not name.
+    notes : tuple of str
+    """
+
+    history: History
+    as_of: datetime | None
+    people: Population
+    audit: tuple[Finding, ...]
+    attributes: tuple[str, ...]
+    undeclared: tuple[str, ...]
+    notes: tuple[str, ...]
+
+    @property
+    def moment(self) -> int | None:
+        """``as_of`` in microseconds."""
+        return None if self.as_of is None else as_microseconds(self.as_of)
+
+
+def open_history(history: History, config: Config, *, as_of: str | None, audit: bool = True) -> Opened:
+    """Fix the moment, see who is known then and audit the columns.
+
+    Parameters
+    ----------
+    history : History
+    config : Config
+    as_of : str or None
+        A date or an ISO timestamp; by default the day after the newest creation or decision of the history.
+    audit : bool
+        Scoring needs none: its columns are those of the bundle.
+    """
+    moment, notes = _moment(history, config, as_of)
+    people = population(history, until=None if moment is None else as_microseconds(moment))
+    if not audit:
+        return Opened(history, moment, people, (), (), (), (*history.notes, *notes))
+    data = _audit_input(history, config, people, moment)
+    findings = audit_columns(data, waive=config.audit.waive)
+    attributes = usable_columns(data, findings)
+    declared = {*config.leads.known_at_creation, *config.leads.state}
+    undeclared = tuple(name for name in attributes if name not in declared)
+    if undeclared:
+        notes.append(f"Used although not declared in [leads] known_at_creation: {', '.join(undeclared)}.")
+    if config.leads.sensitive:
+        notes.append(f"Not used, since sensitive: {', '.join(config.leads.sensitive)}.")
+    if not config.events:
+        notes.append("No [events]: only attributes of the leads are used.")
+    return Opened(history, moment, people, findings, attributes, undeclared, (*history.notes, *notes))
+
+
+def blocking_problems(findings: Sequence[Finding], config: Config) -> list[Problem]:
+    """The audit's blocks that nobody waived, as problems of the leads file."""
+    return [
+        Problem(
+            "leak",
+            config.leads.path,
+            f"{f.why} ({f.figure})",
+            f"{f.remedy}; or name it in [leads] exclude, or in [audit] waive with a reason",
+            column=f.column,
+        )
+        for f in findings
+        if f.level == "block" and f.waived is None
+    ]
+
+
+def refuse_leaks(findings: Sequence[Finding], config: Config) -> None:
+    """Stop a training whose columns give the outcome away.
+
+    Raises
+    ------
+    DataRefused
+    """
+    problems = blocking_problems(findings, config)
+    if problems:
+        raise DataRefused(problems)
+
+
+def _moment(history: History, config: Config, as_of: str | None) -> tuple[datetime | None, list[str]]:
+    if not history.has_dates:
+        return None, ["The history has no dates: nothing can be tested forward in time, and --as-of has no effect."]
+    if as_of is not None:
+        return config.moment(as_of), []
+    newest = max(
+        value
+        for column in (history.leads["created_at"], history.outcomes["decided_at"])
+        if (value := pc.max(column).as_py()) is not None
+    )
+    local = newest.astimezone(config.zone).date() + timedelta(days=1)
+    moment = datetime.combine(local, time(), tzinfo=config.zone).astimezone(UTC)
+    return moment, [f"No --as-of given: {local.isoformat()} is taken, the day after the newest creation or decision."]
+
+
+def _audit_input(history: History, config: Config, people: Population, moment: datetime | None) -> AuditInput:
+    from mqlml.tape.local import changed_fields
+
+    hidden = [name for name in config.leads.sensitive if name in history.attributes.column_names]
+    won = people.outcome.copy()
+    there = np.ones(len(won), dtype=bool)
+    if moment is not None:
+        # Who came later is not known yet, nor what became of them.
+        there = people.created < as_microseconds(moment)
+    if moment is not None and config.label.horizon_days is not None:
+        # Without a word of loss, a lead whose horizon has passed was not won in it.
+        mature = people.start + config.label.horizon_days * DAY <= as_microseconds(moment)
+        won[np.isnan(won) & mature] = 0.0
+    return AuditInput(
+        attributes=history.attributes.drop_columns(hidden).filter(there),
+        won=won[there],
+        created=people.created[there] if people.dated else None,
+        group=people.group[there],
+        lead_order=np.flatnonzero(there),
+        declared=frozenset(config.leads.known_at_creation),
+        state=frozenset(config.leads.state),
+        tracked=changed_fields(history),
+    )

@@ -1,0 +1,195 @@
+"""Scoring a history as of a moment: candidates in, scores, manifest and contributions out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from mqlml.errors import DataRefused, Problem, UsageError
+from mqlml.history.reading import read_history
+from mqlml.history.writing import table_writer
+from mqlml.learning.snapshots import NEVER, mark_table
+from mqlml.operation.registry import resolve, review_state
+from mqlml.operation.scoring import CONTRIBUTIONS, SCORES, LeadScorer
+from mqlml.operation.sinks import write_scores
+from mqlml.tape.build import build_features
+from mqlml.workflows.opening import Opened, Progress, Quiet, open_history
+
+if TYPE_CHECKING:
+    from mqlml.config import Config
+    from mqlml.operation.scoring import Scored
+
+__all__ = ["ScoreResult", "score"]
+
+_LEADS_AT_A_TIME = 200_000
+
+
+@dataclass(frozen=True)
+class ScoreResult:
+    """What a scoring run did; the manifest holds the same."""
+
+    out: Path
+    manifest: Mapping[str, Any]
+
+
+def score(
+    config: Config,
+    *,
+    out: Path,
+    as_of: str | None = None,
+    model: str | None = None,
+    previous: Path | None = None,
+    reasons: bool = True,
+    contributions: Path | None = None,
+    progress: Progress | None = None,
+) -> ScoreResult:
+    """Score every candidate as of a moment.
+
+    Parameters
+    ----------
+    config : Config
+        Where the data are; candidates follow its ``[snapshots]``.
+    out : Path
+        .parquet, .csv, .duckdb or a folder.
+    as_of : str, optional
+        By default the day after the newest creation or decision.
+    model : str, optional
+        A bundle's path or version; by default the champion.
+    previous : Path, optional
+        Scores of an earlier moment (Parquet): ``change`` compares with their MQLs.
+    reasons : bool
+    contributions : Path, optional
+        Parquet or CSV file for all contributions, one row a lead and criterion.
+    progress : Progress, optional
+    """
+    progress = progress or Quiet()
+    progress.begin("Opening the model")
+    models = config.path(config.output.models)
+    bundle = resolve(models, model)
+    scorer = LeadScorer.load(bundle)
+    progress.begin("Reading the history")
+    with read_history(config) as history:
+        opened = open_history(history, config, as_of=as_of, audit=False)
+        new_columns = scorer.check_attributes(history.attributes, config.leads.path)
+        before = _previous_mqls(previous, opened)
+        lead, skipped = _who(opened, config)
+        manifest = _manifest(scorer, opened, config, skipped, review_state(models, bundle), new_columns)
+        progress.begin("Scoring", -(-max(len(lead), 1) // _LEADS_AT_A_TIME))
+        run = _Run(scorer, opened, lead, before, reasons or contributions is not None, manifest, progress)
+        with table_writer(contributions, CONTRIBUTIONS) if contributions else nullcontext() as add:
+            write_scores(run.batches(add), SCORES, out, manifest=manifest)
+    return ScoreResult(out, manifest)
+
+
+@dataclass(frozen=True)
+class _Run:
+    """Scores chunk by chunk and counts on the way; the manifest is written after the last chunk."""
+
+    scorer: LeadScorer
+    opened: Opened
+    lead: np.ndarray[Any, np.dtype[np.int64]]
+    before: frozenset[str] | None
+    reasons: bool
+    manifest: dict[str, Any]
+    progress: Progress
+
+    def batches(self, add: Callable[[pa.Table], None] | None) -> Iterator[pa.RecordBatch]:
+        """Batches of scores; their contributions go to ``add`` where somebody wants them."""
+        size = _LEADS_AT_A_TIME if self.scorer.policy.threshold is not None else max(len(self.lead), 1)
+        for start in range(0, len(self.lead), size):
+            scored = self._score(self.lead[start : start + size])
+            if add is not None:
+                add(scored.contributions())
+            self._count(scored.scores)
+            self.progress.advance()
+            yield from scored.scores.to_batches()
+
+    def _score(self, lead: np.ndarray[Any, np.dtype[np.int64]]) -> Scored:
+        moment = NEVER if self.opened.moment is None else self.opened.moment
+        marks = mark_table(self.opened.people, lead, np.full(len(lead), moment, dtype=np.int64))
+        table = build_features(self.opened.history, marks, self.scorer.model.features)
+        return self.scorer.score(
+            table, as_of=self.opened.moment, previous=self.before, reasons=self.reasons
+        )
+
+    def _count(self, scores: pa.Table) -> None:
+        for tier in ("hot", "mql", "nurture", "cold"):
+            count = sum(value == tier for value in scores["tier"].to_pylist())
+            self.manifest["tiers"][tier] = self.manifest["tiers"].get(tier, 0) + count
+        for word in ("untracked", "silent", "unseen value"):
+            count = sum(word in value for value in scores["quality"].to_pylist())
+            self.manifest["quality"][word] = self.manifest["quality"].get(word, 0) + count
+        self.manifest["scored"] += scores.num_rows
+        self.manifest["mqls"] += int(np.sum(scores["is_mql"].to_numpy()))
+
+
+def _who(opened: Opened, config: Config) -> tuple[np.ndarray[Any, np.dtype[np.int64]], dict[str, int]]:
+    """Candidates to score, and how many leads are skipped for which reason."""
+    people = opened.people
+    if opened.moment is None:
+        open_leads = np.isnan(people.outcome)
+        return np.flatnonzero(open_leads), {"decided": int((~open_leads).sum())}
+    fates = people.fates(opened.moment, max_age_days=config.snapshots.max_age_days)
+    candidates = np.flatnonzero(fates.pop("candidate"))
+    return candidates, {name: int(flags.sum()) for name, flags in fates.items() if flags.any()}
+
+
+def _manifest(
+    scorer: LeadScorer, opened: Opened, config: Config, skipped: dict[str, int], review: str, new_columns: list[str]
+) -> dict[str, Any]:
+    account = next(a for a in opened.history.accounts if a.table == "leads")
+    notes = list(opened.notes)
+    if new_columns:
+        notes.append(f"Columns the model does not know, not used: {', '.join(new_columns)}.")
+    return {
+        "model_version": scorer.model_version,
+        "policy_version": scorer.policy.version,
+        "review": review,
+        "as_of": opened.as_of,
+        "policy": scorer.policy.rule,
+        "threshold": scorer.policy.threshold,
+        "rows_in": account.rows_in,
+        "quarantined": account.quarantined,
+        "skipped": {**account.skipped, **skipped},
+        "scored": 0,
+        "mqls": 0,
+        "tiers": {},
+        "quality": {},
+        "label": config.label.model_dump(),
+        "tables": [
+            {"table": a.table, "rows_in": a.rows_in, "used": a.used, "quarantined": a.quarantined,
+             "skipped": dict(a.skipped)}
+            for a in opened.history.accounts
+        ],
+        "notes": notes,
+    }  # fmt: skip
+
+
+def _previous_mqls(previous: Path | None, opened: Opened) -> frozenset[str] | None:
+    """MQLs of an earlier list.
+
+    Raises
+    ------
+    UsageError
+        The list is not older than this run: comparing with oneself would make every MQL stay.
+    """
+    if previous is None:
+        return None
+    try:
+        table = pq.read_table(previous, columns=["lead_id", "as_of", "is_mql"])
+    except FileNotFoundError:
+        raise UsageError(f"--previous {previous}: there is no such file.", hint="leave it out on a first run") from None
+    except (pa.ArrowInvalid, KeyError) as error:
+        what = f"cannot be read as scores: {error}"
+        raise DataRefused([Problem("previous", str(previous), what, "name a Parquet file of scores")]) from error
+    moments = {value for value in table["as_of"].unique().to_pylist() if value is not None}
+    if opened.as_of is not None and any(moment >= opened.as_of for moment in moments):
+        raise UsageError(f"--previous {previous}: is not older than this run.", hint="name the list before this one")
+    return frozenset(table.filter(table["is_mql"])["lead_id"].to_pylist())

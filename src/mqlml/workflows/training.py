@@ -1,0 +1,287 @@
+"""Training: from a history to a bundle, a report and a record of both."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from mqlml.decision.policy import set_policy
+from mqlml.decision.replay import make_replay
+from mqlml.errors import EngineError
+from mqlml.history.reading import read_history
+from mqlml.history.writing import write_text
+from mqlml.learning.baselines import rate_by_source, source_feature
+from mqlml.learning.judgement import judge
+from mqlml.learning.labels import labelled_rows
+from mqlml.learning.propensity import Recipe
+from mqlml.learning.snapshots import mark_table
+from mqlml.learning.training import train_model
+from mqlml.learning.windows import plan_windows
+from mqlml.operation.bundle import write_bundle
+from mqlml.operation.golden import make_golden_rows
+from mqlml.operation.registry import adopt_first, champion, review_state
+from mqlml.operation.scoring import encode_json, grade_bounds
+from mqlml.review.drivers import drivers
+from mqlml.review.reasons import Explainer, difference_from_shap
+from mqlml.review.report import figures, model_card, render_report, summary as figures_of
+from mqlml.tape.build import build_features
+from mqlml.tape.features import learn_feature_set
+from mqlml.workflows.opening import Opened, Progress, Quiet, open_history, refuse_leaks
+
+if TYPE_CHECKING:
+    from mqlml.config import Config
+    from mqlml.decision.policy import Policy
+    from mqlml.decision.replay import Replay
+    from mqlml.learning.judgement import Judgement
+    from mqlml.learning.labels import Rows
+    from mqlml.learning.model import Model
+    from mqlml.learning.training import Training
+    from mqlml.learning.windows import Plan
+
+__all__ = ["Trained", "report_path", "train"]
+
+# The reasons of this many newest snapshots stand for all: drivers and grades settle long before.
+_EXPLAINED = 4_000
+_CHECKED_WITH_SHAP = 50
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What a training leaves behind.
+
+    Attributes
+    ----------
+    bundle, report : Path
+    summary : mapping
+        Everything the report says, as plain data.
+    champion : bool
+        Whether the bundle is the one in use.
+    run_id : str or None
+        MLflow run; None where the record could not be made.
+    notes : tuple of str
+    """
+
+    bundle: Path
+    report: Path
+    summary: Mapping[str, Any]
+    champion: bool
+    run_id: str | None
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class _Learned:
+    opened: Opened
+    rows: Rows
+    plan: Plan
+    table: pa.Table
+    training: Training
+    judgement: Judgement
+    replay: Replay
+    policy: Policy
+
+
+def train(config: Config, *, as_of: str | None = None, progress: Progress | None = None) -> Trained:
+    """Learn from what was known before ``as_of``, judge it, decide on a threshold and write a bundle.
+
+    Parameters
+    ----------
+    config : Config
+    as_of : str, optional
+        A date or an ISO timestamp; by default the day after the newest creation or decision.
+    progress : Progress, optional
+
+    Raises
+    ------
+    DataRefused
+        The history cannot be used, a column gives the outcome away, or too few leads were won or lost.
+    """
+    progress = progress or Quiet()
+    progress.begin("Reading the history")
+    with read_history(config) as history:
+        progress.begin("Auditing columns")
+        opened = open_history(history, config, as_of=as_of)
+        refuse_leaks(opened.audit, config)
+        learned = _learn(opened, config, progress)
+        progress.begin("Explaining and reporting")
+        summary, parts = _describe(learned, config)
+    models = config.path(config.output.models)
+    bundle = write_bundle(parts, models, as_of=opened.as_of)
+    return _publish(bundle, models, summary, learned.training.model, progress)
+
+
+def report_path(bundle: Path) -> Path:
+    """Where the report of a bundle lies: beside it, since a bundle holds nothing that is not hashed."""
+    return bundle.with_name(f"{bundle.name}.report.html")
+
+
+def _learn(opened: Opened, config: Config, progress: Progress) -> _Learned:
+    rows = labelled_rows(opened.people, config, as_of=opened.moment)
+    plan = plan_windows(rows, origins=config.model.origins, seed=config.model.seed)
+    progress.begin("Computing features")
+    features = learn_feature_set(opened.history, config, until=opened.as_of, attributes=opened.attributes)
+    table = build_features(opened.history, mark_table(opened.people, rows.lead, rows.at), features)
+    recipe = Recipe(config.model.seed, config.model.bags, threads_of(config))
+    progress.begin("Learning", recipe.bags * (len(plan.rounds) + 1))
+    training = train_model(
+        table, rows, features, plan, recipe=recipe, min_leads=config.model.min_level_count, step=progress.advance
+    )
+    progress.begin("Judging")
+    _add_source_rates(training, table, rows, plan)
+    judgement = judge(rows, training.tested, plan, segments=_segments(table), seed=config.model.seed)
+    tested = training.tested
+    replay = make_replay(rows, tested.row, tested.settled, every_days=config.snapshots.every_days)
+    policy = set_policy(config.policy, replay, base_rate=float(rows.won.mean()))
+    return _Learned(opened, rows, plan, table, training, judgement, replay, policy)
+
+
+def threads_of(config: Config) -> int:
+    """Threads to use; they change the time taken, never a result."""
+    return config.model.threads or os.cpu_count() or 1
+
+
+def _describe(learned: _Learned, config: Config) -> tuple[dict[str, Any], dict[str, bytes]]:
+    """The summary, and the files of the bundle."""
+    model, rows, table = learned.training.model, learned.rows, learned.table
+    newest = np.sort(np.argsort(-rows.when, kind="stable")[:_EXPLAINED])
+    sample = table.take(pa.array(newest))
+    matrix = model.matrix(sample)
+    explanation = Explainer(model).explain(sample, matrix)
+    used = {column.feature for column in model.encoder.columns}
+    shown_drivers = drivers(explanation, sample, model.features, used, table, rows)
+    checked = difference_from_shap(model, matrix[:_CHECKED_WITH_SHAP])
+    summary = _summary(learned, config, shown_drivers, checked)
+    parts = {
+        **model.to_parts(),
+        "policy.json": encode_json(learned.policy.to_dict()),
+        "grades.json": encode_json(grade_bounds(explanation)),
+        "golden.json": encode_json(make_golden_rows(model)),
+        "training.json": encode_json(_settings(config, learned)),
+        "report.json": encode_json(summary),
+    }
+    return summary, parts
+
+
+def _summary(learned: _Learned, config: Config, shown_drivers: list[dict[str, Any]], checked: float) -> dict[str, Any]:
+    opened, rows, model = learned.opened, learned.rows, learned.training.model
+    return {
+        "title": "Who will convert",
+        "as_of": None if opened.as_of is None else opened.as_of.isoformat(),
+        "policy_version": learned.policy.version,
+        "verdict": learned.judgement.verdict,
+        "population": figures_of.population_figures(opened.people, rows, learned.plan, config),
+        "decision": figures_of.decision(learned.policy, learned.replay, rows, config, seed=config.model.seed),
+        "evaluation": figures_of.evaluation(learned.judgement, rows),
+        "plan": figures_of.plan_lines(learned.plan, rows),
+        "audit": figures_of.audit_lines(opened.audit),
+        "drivers": shown_drivers,
+        "accounting": figures_of.accounting(opened.history.accounts),
+        "notes": [*opened.notes, *model.features.notes],
+        "undeclared": list(opened.undeclared),
+        "features": len(model.features.features),
+        "recipe": {
+            "bags": len(model.blend.trees),
+            "share of trees in the blend": model.blend.weight,
+            "calibration slope": model.calibrator.slope,
+            "calibration intercept": model.calibrator.intercept,
+            "columns": len(model.encoder.columns),
+            "reasons differ from the shap package by at most": checked,
+        },
+        "versions": _versions(),
+    }
+
+
+def _settings(config: Config, learned: _Learned) -> dict[str, Any]:
+    """What the bundle's rows and labels were, for whoever scores or compares; no paths, no people."""
+    return {
+        "label": config.label.model_dump(),
+        "snapshots": config.snapshots.model_dump(by_alias=True),
+        "model": config.model.model_dump(exclude={"threads"}),
+        "timing": learned.rows.timing,
+        "versions": _versions(),
+    }
+
+
+def _versions() -> dict[str, str]:
+    from importlib.metadata import version
+
+    return {name: version(name) for name in ("mqlml", "lightgbm", "scikit-learn", "numpy", "pyarrow", "duckdb")}
+
+
+def _add_source_rates(training: Training, table: pa.Table, rows: Rows, plan: Plan) -> None:
+    name = source_feature(table)
+    if name is not None and not pa.types.is_floating(table.schema.field(name).type):
+        training.tested.baselines["win rate by source"] = rate_by_source(table, name, rows, plan, training.tested.row)
+
+
+def _segments(table: pa.Table) -> dict[str, np.ndarray[Any, np.dtype[np.str_]]]:
+    """Values to break the evaluation down by: the source, and whether a lead's activity is tracked."""
+    segments = {}
+    name = source_feature(table)
+    if name is not None and not pa.types.is_floating(table.schema.field(name).type):
+        values = pc.fill_null(table[name].cast(pa.string()), "not supplied").to_pylist()
+        segments[name.removeprefix("lead.")] = np.asarray(values, dtype=str)
+    if "events.any.count_ever" in table.column_names:
+        ever = table["events.any.count_ever"].to_numpy() > 0
+        segments["activity"] = np.where(ever, "tracked", "never tracked")
+    return segments
+
+
+def _publish(
+    bundle: Path, models: Path, summary: dict[str, Any], model: Model, progress: Progress
+) -> Trained:
+    """Adopt the first bundle, write the report beside it and record the run."""
+    adopted = adopt_first(models, bundle.name)
+    in_use = champion(models)
+    full = {**summary, "model_version": bundle.name, "review": review_state(models, bundle)}
+    page = render_report(full)
+    write_text(report_path(bundle), page)
+    notes = list(summary["notes"])
+    if adopted:
+        notes.append("This is the first bundle: it is in use from now on, marked unreviewed until people have read it.")
+    progress.begin("Recording in MLflow")
+    run_id = _record(bundle, models, full, model, page, notes)
+    mine = in_use is not None and in_use.name == bundle.name
+    return Trained(bundle, report_path(bundle), full, mine, run_id, tuple(notes))
+
+
+def _record(
+    bundle: Path, models: Path, summary: dict[str, Any], model: Model, page: str, notes: list[str]
+) -> str | None:
+    """Log the run; a training is not lost because its record could not be made."""
+    from mqlml.operation.tracking import log_training
+
+    metrics = {m["name"]: m["model"]["value"] for m in summary["evaluation"]["metrics"]}
+    population = summary["population"]
+    try:
+        return log_training(
+            models,
+            bundle=bundle,
+            name=bundle.name,
+            params={
+                "as_of": summary["as_of"],
+                "horizon_days": population["horizon_days"],
+                "mode": population["mode"],
+                "snapshots": population["snapshots"],
+                "features": summary["features"],
+                "policy": summary["decision"]["kind"],
+                "threshold": summary["decision"]["threshold"],
+                "verdict": summary["verdict"]["code"],
+            },
+            metrics={k: v for k, v in metrics.items() if v is not None},
+            figures=figures(summary),
+            texts={"report.html": page, "model_card.md": model_card(summary)},
+            signature_inputs=[
+                (f.name, "double" if f.kind == "number" else "string") for f in model.features.features
+            ],
+        )
+    except EngineError as error:
+        notes.append(f"Not recorded in MLflow: {error} The bundle is complete all the same.")
+        return None

@@ -1,0 +1,68 @@
+"""What all tests share: reproducible Hypothesis, no telemetry, the public data, and a browser where there is one."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
+
+os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
+os.environ["DO_NOT_TRACK"] = "true"
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # Two workers that each start a thread per core mostly wait for one another.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+settings.register_profile(
+    "mqlml", derandomize=True, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("mqlml")
+
+ROOT = Path(__file__).resolve().parent.parent
+CHROMIUM_FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+
+@pytest.fixture(scope="session")
+def root() -> Path:
+    """Return the folder of the repository."""
+    return ROOT
+
+
+@pytest.fixture(scope="session")
+def public_data() -> Path:
+    """Return the folder of the public data sets, or skip; tests that use it carry the mark ``real_data``."""
+    folder = os.environ.get("MQLML_DATA")
+    if not folder:
+        pytest.skip("the public data sets are not here: set MQLML_DATA to their folder")
+    if not Path(folder).is_dir():
+        pytest.fail(f"MQLML_DATA names no folder: {folder}")
+    return Path(folder)
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """Start headless Chromium without a network, or skip; tests that use it carry the mark ``browser``."""
+    program = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if program is None:
+        pytest.skip("no Chromium on this machine")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=program, args=CHROMIUM_FLAGS)
+        yield chromium
+        chromium.close()

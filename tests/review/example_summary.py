@@ -1,0 +1,280 @@
+"""A realistic training summary, made up but consistent, for the report's tests."""
+
+from __future__ import annotations
+
+import math
+from datetime import date, timedelta
+from typing import Any
+
+HOSTILE = {
+    "script": "<script>document.title='owned'</script>",
+    "closing": "</script></style></svg><img src=x onerror=alert(1)>",
+    "quotes": "\"><b onmouseover='x'>`${7*7}`{{ 7*7 }}",
+    "right to left": "\u202eאבג deal\u202c מחיר",
+    "emoji": "🔥👩‍💻 pricing 🚀",
+    "long": "w" * 10_000,
+    "surrogate": "broken \ud800 \x00\x07 half",
+}
+
+
+def interval(value: float, half: float) -> dict[str, float]:
+    """An interval symmetric around its value, cut at nothing."""
+    return {"value": value, "low": round(value - half, 4), "high": round(value + half, 4)}
+
+
+def _grid() -> list[dict[str, Any]]:
+    choices = ((20, 0.41), (40, 0.33), (60, 0.27), (90, 0.22), (118, 0.187), (160, 0.14), (220, 0.1), (300, 0.07))
+    rows = []
+    for weekly, threshold in choices:
+        share = weekly / 674
+        caught = 1 - math.exp(-share / 0.24)
+        win_rate = caught * 0.0815 / share
+        rows.append(
+            {
+                "threshold": threshold,
+                "mqls_per_week": weekly,
+                "win_rate": round(win_rate, 4),
+                "win_rate_low": round(win_rate - 0.165 / math.sqrt(weekly), 4),
+                "win_rate_high": round(win_rate + 0.165 / math.sqrt(weekly), 4),
+                "share_of_wins": round(caught, 4),
+                "share_of_leads": round(share, 4),
+                "chosen": weekly == 118,
+            }
+        )
+    return rows
+
+
+def _tiers() -> list[dict[str, Any]]:
+    rows: tuple[tuple[str, float, float, float, float, float, int, int, str], ...] = (
+        ("hot", 0.35, 1.0, 0.04, 0.43, 0.05, 702, 302, "Call within one working day."),
+        ("mql", 0.187, 0.35, 0.135, 0.186, 0.018, 2366, 440, "Hand over; first contact within three working days."),
+        ("nurture", 0.06, 0.187, 0.395, 0.083, 0.008, 6924, 575, "Keep in the newsletter and webinar programme."),
+        ("cold", 0.0, 0.06, 0.43, 0.015, 0.003, 7536, 113, "No sales time; look again when they act."),
+    )
+    keys = ("tier", "from", "to", "share_of_leads", "leads", "wins", "action")
+    return [
+        {**dict(zip(keys, (t, a, b, share, n, w, act), strict=True)), "win_rate": interval(rate, half)}
+        for t, a, b, share, rate, half, n, w, act in rows
+    ]
+
+
+def _weeks() -> list[dict[str, Any]]:
+    first = date(2025, 9, 1)
+    return [
+        {
+            "week": (first + timedelta(weeks=k)).isoformat(),
+            "mqls": 118 + (k * 37) % 41 - 20,
+            "wins": 28 + (k * 23) % 15 - 7,
+        }
+        for k in range(26)
+    ]
+
+
+def _decision() -> dict[str, Any]:
+    return {
+        "kind": "capacity",
+        "rule": "the highest threshold at which no more than 120 new MQLs appear in a median week",
+        "assumption": "sales can take 120 MQLs a week, as stated in the configuration",
+        "threshold": 0.187,
+        "mqls_per_week": {"median": 118, "p10": 99, "p90": 136},
+        "win_rate": interval(0.242, 0.015),
+        "share_of_wins": interval(0.519, 0.032),
+        "share_of_leads": 0.175,
+        "base_rate": 0.0815,
+        "lift": interval(2.97, 0.19),
+        "mqls": 3068,
+        "wins": 742,
+        "weeks": 26,
+        "estimand": "won within 90 days of being handed over",
+        "grid": _grid(),
+        "tiers": _tiers(),
+        "weeks_replayed": _weeks(),
+    }
+
+
+def _evaluation() -> dict[str, Any]:
+    promised = (0.008, 0.016, 0.027, 0.041, 0.058, 0.079, 0.108, 0.152, 0.224, 0.401)
+    won = (0.007, 0.018, 0.024, 0.043, 0.062, 0.074, 0.115, 0.149, 0.238, 0.372)
+    rungs = (
+        ("base rate", 0.2834, 0.5, 0.0412, 0.0038),
+        ("win rate by lead source", 0.2741, 0.611, 0.0319, 0.0036),
+        ("today's rule: any demo request", 0.2688, 0.648, 0.0266, 0.0041),
+        ("naive Bayes", 0.2594, 0.731, 0.0172, 0.0049),
+        ("logistic regression", 0.2447, 0.779, 0.0025, 0.0031),
+    )
+    ladder = [
+        {
+            "name": name,
+            "log_loss": interval(loss, 0.006),
+            "auc": interval(auc, 0.009),
+            "model_better_by": interval(gain, half),
+            "is_model": False,
+        }
+        for name, loss, auc, gain, half in rungs
+    ]
+    ladder.append({"name": "this model", "log_loss": interval(0.2422, 0.0058), "auc": interval(0.787, 0.008),
+                   "model_better_by": None, "is_model": True})  # fmt: skip
+    return {
+        "window": {"from": "2025-09-01", "to": "2026-03-02", "snapshots": 17528, "leads": 6120, "wins": 702},
+        "sentence": "Tested on the 26 newest weeks whose outcome is known; none of them was used for learning.",
+        "metrics": [
+            {"name": "log loss", "model": interval(0.2422, 0.0058),
+             "plain": "how wrong the promises are; smaller is better, 0.283 is guessing"},
+            {"name": "AUC", "model": interval(0.787, 0.008),
+             "plain": "of a later winner and a later loser, how often the winner is ranked higher"},
+            {"name": "calibration slope", "model": interval(0.97, 0.05), "plain": "1 means neither bold nor timid"},
+        ],  # fmt: skip
+        "ladder": ladder,
+        "reliability": [
+            {"promised": p, "won": w, "low": round(max(0.0, w - 1.96 * math.sqrt(w * (1 - w) / 1300)), 4),
+             "high": round(w + 1.96 * math.sqrt(w * (1 - w) / 1300), 4), "snapshots": 1753, "leads": 1300}
+            for p, w in zip(promised, won, strict=True)
+        ],  # fmt: skip
+        "by_month": [
+            {"month": f"{2025 + (8 + k) // 12}-{(8 + k) % 12 + 1:02d}", "promised": 0.08 + 0.004 * math.sin(k),
+             "won": 0.081 + 0.009 * math.sin(1.7 * k), "snapshots": 2900 - 40 * k}
+            for k in range(6)
+        ],  # fmt: skip
+        "by_segment": [
+            {"segment": "Industry: Manufacturing", "promised": 0.094, "won": 0.097, "snapshots": 5210},
+            {"segment": "Industry: Software", "promised": 0.112, "won": 0.108, "snapshots": 4402},
+            {"segment": "Industry: Public sector", "promised": 0.041, "won": 0.029, "snapshots": 2310},
+            {"segment": "No tracked activity", "promised": 0.022, "won": 0.025, "snapshots": 5606},
+        ],
+    }
+
+
+def _plan() -> list[dict[str, Any]]:
+    rows = (
+        ("fit", "2023-06-05", "2024-12-30", 61210, 12480, 2604, "the model learns who wins"),
+        ("calibrate", "2025-01-06", "2025-05-26", 14822, 5310, 702, "chances are brought in line with what happened"),
+        ("compare", "2025-06-02", "2025-08-25", 8764, 4105, 398, "recipes compete; the best is kept"),
+        ("final test", "2025-09-01", "2026-03-02", 17528, 6120, 702, "looked at once, for this report"),
+    )
+    keys = ("part", "from", "to", "snapshots", "leads", "wins", "purpose")
+    return [dict(zip(keys, row, strict=True)) for row in rows]
+
+
+def _audit() -> list[dict[str, Any]]:
+    return [
+        {"level": "block", "column": "opportunity_amount", "figure": "filled for 98 % of wins and 2 % of others",
+         "why": "it is known only once the lead is almost won", "remedy": "exclude it, or supply its history",
+         "waived": "Filled by the web form since 2022, checked with sales operations"},
+        {"level": "ask", "column": "lead_status", "figure": "separates winners with AUC 0.93 by itself",
+         "why": "it may be set after the decision", "remedy": "supply its change history", "waived": None},
+        {"level": "note", "column": "utm[source]", "figure": "missing for 41 % of leads",
+         "why": "tracking began in March 2024", "remedy": "nothing to do", "waived": None},
+    ]  # fmt: skip
+
+
+def _shape(labels: tuple[str, ...], rates: tuple[float, ...], leads: tuple[int, ...]) -> list[dict[str, Any]]:
+    total = sum(leads)
+    return [
+        {"label": label, "share": round(n / total, 4), "win_rate": rate, "leads": n,
+         "low": round(max(0.0, rate - 1.96 * math.sqrt(rate * (1 - rate) / n)), 4),
+         "high": round(rate + 1.96 * math.sqrt(rate * (1 - rate) / n), 4)}
+        for label, rate, n in zip(labels, rates, leads, strict=True)
+    ]  # fmt: skip
+
+
+def _driver(criterion: str, group: str, importance: float, direction: str, sentence: str,
+            coverage: float | None, shape: list[dict[str, Any]]) -> dict[str, Any]:  # fmt: skip
+    return {"criterion": criterion, "group": group, "importance": importance, "direction": direction,
+            "sentence": sentence, "coverage": coverage, "shape": shape}  # fmt: skip
+
+
+def _drivers() -> list[dict[str, Any]]:
+    visits = _shape(("none", "1", "2 to 3", "4 or more"), (0.045, 0.098, 0.171, 0.312), (9120, 3305, 2410, 1210))
+    recency = _shape(("0 to 2 days", "3 to 7 days", "8 to 30 days", "over 30 days", "never"),
+                     (0.224, 0.163, 0.094, 0.041, 0.022), (1420, 2210, 4120, 4830, 3465))  # fmt: skip
+    title = _shape(("Director or above", "Manager", "Specialist", "Student or other", "not supplied"),
+                   (0.161, 0.119, 0.062, 0.018, 0.055), (2120, 4405, 5980, 1610, 1930))  # fmt: skip
+    size = _shape(("1 to 10", "11 to 50", "51 to 250", "251 to 1,000", "over 1,000"),
+                  (0.031, 0.072, 0.118, 0.124, 0.067), (3620, 4120, 4305, 2510, 1490))  # fmt: skip
+    rows = (
+        ("pricing page", "engagement", 0.24, "raises", "Each visit to the pricing page in the last 30 days raises "
+         "the chance to win, most of all the fourth.", 0.43, visits),
+        ("days since last activity", "timing", 0.17, "lowers", "The longer nothing was heard from a lead, the lower "
+         "its chance to win.", 0.78, recency),
+        ("job_title", "fit", 0.14, "mixed", "Directors and managers win more often; students rarely do.", 0.88, title),
+        ("company_size", "fit", 0.11, "mixed", "Companies of 51 to 1,000 people win most often.", 1.0, size),
+        ("webinar attended", "engagement", 0.09, "raises", "Leads that attended a webinar win about twice as often.",
+         0.19, _shape(("no", "yes"), (0.066, 0.142), (13020, 3026))),
+        ("lead_source", "fit", 0.08, "mixed", "Referrals win most often, bought lists least.", 1.0,
+         _shape(("referral", "organic search", "event", "paid search", "bought list"),
+                (0.192, 0.104, 0.088, 0.061, 0.012), (1310, 5120, 2210, 5306, 2100))),
+        ("age of the lead", "timing", 0.07, "lowers", "Older leads win less often.", 1.0, []),
+        ("email click", "engagement", 0.05, "raises", "Clicks in e-mails raise the chance to win a little.", 0.52, []),
+        ("utm[source]", "fit", 0.03, "mixed", "Newsletter sponsors bring better leads than display ads.", 0.59, []),
+        ("country", "fit", 0.02, "mixed", "Small differences between countries.", 1.0, []),
+    )  # fmt: skip
+    return [_driver(*row) for row in rows]
+
+
+def example_summary() -> dict[str, Any]:
+    """A complete summary of a business-to-business history."""
+    return {
+        "title": "Which leads to hand to sales",
+        "as_of": "2026-06-01T00:00:00+00:00",
+        "model_version": "20260601T000000Z-3fa91c07be52",
+        "policy_version": "capacity-120-8c1d",
+        "review": "unreviewed",
+        "verdict": {
+            "code": "ready",
+            "sentence": "The chances can be relied on, and the model finds winners better than every simpler way.",
+            "details": ["702 wins in the final test are enough to judge it.",
+                        "Against logistic regression the lead is small and not certain."],
+        },
+        "population": {
+            "leads": 18420, "accounts": 9130, "won": 1612, "lost": 13904, "open": 2904, "snapshots": 102324,
+            "snapshot_leads": 16045, "wins_in_snapshots": 4406, "horizon_days": 90, "every_days": 7,
+            "first_snapshot": "2023-06-05", "last_snapshot": "2026-03-02", "mode": "forward",
+            "mode_sentence": "Every figure was measured on weeks later than the ones the model learned from.",
+            "base_rate": 0.0815,
+        },
+        "decision": _decision(),
+        "evaluation": _evaluation(),
+        "plan": _plan(),
+        "audit": _audit(),
+        "drivers": _drivers(),
+        "accounting": [
+            {"table": "leads", "file": "leads.parquet", "rows_in": 18432, "used": 18420, "quarantined": 12,
+             "skipped": {}},
+            {"table": "events", "file": "events.parquet", "rows_in": 1204332, "used": 1198220, "quarantined": 208,
+             "skipped": {"unknown lead": 5112, "repeated": 792}},
+        ],
+        "notes": ["No time zone is stated for naive timestamps; UTC was assumed.",
+                  "Calls and meetings are made by sales and were not used."],
+        "undeclared": ["country", "utm[source]"],
+        "features": 164,
+        "recipe": {"model": "LightGBM, 5 bags, blended with logistic regression", "logistic share": 0.35,
+                   "trees": 212, "seed": 7},
+        "versions": {"mqlml": "0.1.0", "lightgbm": "4.7.0", "scikit-learn": "1.9.1", "python": "3.11"},
+    }  # fmt: skip
+
+
+def hostile_summary() -> dict[str, Any]:
+    """The example with hostile text in every place that comes from data."""
+    summary = example_summary()
+    names = list(HOSTILE.values())
+    summary["title"] = HOSTILE["script"]
+    summary["notes"] = names
+    summary["undeclared"] = names
+    summary["recipe"] = {name: name for name in names}
+    for row, name in zip(summary["drivers"], names, strict=False):
+        row["criterion"] = row["sentence"] = name
+        row["shape"] = [{**bucket, "label": names[k % len(names)]} for k, bucket in enumerate(row["shape"])]
+    for row, name in zip(summary["audit"], names, strict=False):
+        row.update({"column": name, "figure": name, "why": name, "remedy": name, "waived": name})
+    for row, name in zip(summary["evaluation"]["by_segment"], names, strict=False):
+        row["segment"] = name
+    for row, name in zip(summary["evaluation"]["ladder"], names, strict=False):
+        row["name"] = name
+    for row, name in zip(summary["plan"], names, strict=False):
+        row["part"] = row["purpose"] = name
+    for row, name in zip(summary["decision"]["tiers"], names, strict=False):
+        row["action"] = name
+    summary["decision"]["assumption"] = HOSTILE["closing"]
+    summary["verdict"]["sentence"] = HOSTILE["quotes"]
+    summary["accounting"][1]["skipped"] = {name: k for k, name in enumerate(names)}
+    return summary

@@ -1,0 +1,122 @@
+"""The package stays light to import, its lock complete, and its files free of what belongs to one machine."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+MODULES = sorted((ROOT / "src").rglob("*.py"))
+LOCKS = ["requirements.lock", "requirements-extras.lock"]
+LIGHT = ["errors", "config", "cli"]
+HEAVY = (
+    "altair duckdb jinja2 lightgbm matplotlib mlflow numba numpy pandas pyarrow pyspark scipy shap sklearn vl_convert"
+)
+# Written in parts, so that this file does not name what it looks for.
+REGISTRIES = [f"{name}.org" for name in ("pypi", "pythonhosted", "npmjs", "deb.debian")]
+OF_ONE_MACHINE = re.compile(r"(?<![\w.*-])/(?:work|farm|root|tmp/mq|home/\w+|Users/\w+)/")
+OUTSIDE = "/".join(["..", "shared"])
+
+
+def tracked() -> list[Path]:
+    """Return the text files that git has or would add."""
+    command = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"]
+    try:
+        listed = subprocess.run(command, cwd=ROOT, capture_output=True, check=True).stdout
+    except (OSError, subprocess.CalledProcessError):
+        pytest.skip("not a git work tree")
+    paths = [ROOT / name for name in listed.decode().split("\0") if name]
+    return [path for path in paths if path.is_file() and b"\0" not in path.read_bytes()[:4096]]
+
+
+@pytest.mark.parametrize("module", LIGHT)
+def test_module_when_imported_then_loads_no_heavy_library(module):
+    code = f"import sys, mqlml.{module}; print(*sorted(set({HEAVY.split()!r}) & set(sys.modules)))"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert loaded == []
+
+
+def test_files_of_the_repository_name_no_registry_and_no_path_of_one_machine():
+    found = []
+    for path in tracked():
+        text = path.read_text(encoding="utf-8", errors="replace")
+        found += [f"{path.relative_to(ROOT)}: {name}" for name in REGISTRIES if name in text]
+        found += [f"{path.relative_to(ROOT)}: {name}" for name in OF_ONE_MACHINE.findall(text)]
+        if OUTSIDE in text and path != ROOT / ".ci/run":
+            found.append(f"{path.relative_to(ROOT)}: {OUTSIDE}")
+    assert found == []
+
+
+@pytest.mark.parametrize("lock", LOCKS)
+def test_lock_when_read_then_every_requirement_is_pinned_and_hashed_and_none_has_an_address(lock):
+    text = (ROOT / lock).read_text(encoding="utf-8")
+    entries = [entry for entry in re.split(r"^(?=[^\s#])", text, flags=re.MULTILINE)[1:] if entry.strip()]
+    assert len(entries) >= 5
+    loose = [e.splitlines()[0] for e in entries if not re.match(r"[\w.-]+==[\w.]+( ;.*)? \\\n    --hash=sha256:", e)]
+    assert loose == []
+    assert not re.search(r"://|^--|\bfile:", text, flags=re.MULTILINE)
+
+
+def test_lock_when_a_dependency_is_declared_then_holds_it():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    extras = project["optional-dependencies"]
+    wanted = [project["dependencies"] + extras["dev"], extras["spark"] + extras["postgres"]]
+    for lock, declared in zip(LOCKS, wanted, strict=True):
+        locked = set(re.findall(r"^([\w.-]+)==", (ROOT / lock).read_text(encoding="utf-8"), flags=re.MULTILINE))
+        names = {re.split(r"[\[<>=~ ;]", requirement)[0].lower() for requirement in declared}
+        assert names <= locked
+
+
+def test_version_when_declared_then_is_the_same_everywhere():
+    import mqlml
+
+    declared = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
+    assert mqlml.__version__ == declared
+    assert f"version: {declared}" in (ROOT / "CITATION.cff").read_text(encoding="utf-8")
+    assert f"## [{declared}]" in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+
+
+def test_modules_say_what_they_are_and_postpone_annotations():
+    missing = []
+    for path in MODULES:
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        postponed = any(isinstance(node, ast.ImportFrom) and node.module == "__future__" for node in tree.body)
+        if not ast.get_docstring(tree) or not (postponed or len(tree.body) == 1):
+            missing.append(str(path.relative_to(ROOT)))
+    assert missing == []
+
+
+def test_only_the_command_line_prints_and_nothing_reads_the_clock():
+    clocks = {"now", "utcnow", "today", "time", "time_ns"}
+    found = []
+    for path in MODULES:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if not isinstance(node, ast.Call):
+                continue
+            called = ast.unparse(node.func)
+            if called == "print" and path.relative_to(ROOT / "src/mqlml").parts[0] not in {"cli.py", "cli"}:
+                found.append(f"{path.relative_to(ROOT)}:{node.lineno} prints")
+            owner, _, name = called.rpartition(".")
+            if name in clocks and owner.split(".")[-1] in {"datetime", "date", "time", "Timestamp", "pd"}:
+                found.append(f"{path.relative_to(ROOT)}:{node.lineno} reads the clock")
+    assert found == []
+
+
+def test_make_help_when_asked_then_names_every_target_of_the_makefile():
+    text = (ROOT / "Makefile").read_text(encoding="utf-8")
+    [phony] = re.findall(r"^\.PHONY: (.*)$", text, flags=re.MULTILINE)
+    shown = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert set(re.findall(r"make ([a-z-]+)", shown)) == set(phony.split())
+
+
+def test_docs_when_built_strictly_then_have_no_broken_link(tmp_path):
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(tmp_path)]
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert (tmp_path / "index.html").is_file()
