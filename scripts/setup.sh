@@ -17,7 +17,9 @@ if [ $# -gt 1 ]; then
   python=$(choose "$2")
   asked=" '$2' is not one of them."
 else
-  python=$(choose python3.11 python3.12 python3.13 python3 python)
+  # A .venv that is already there keeps its Python, also when it is made again for a new lock.
+  present=$("$venv/bin/python" -c 'import sys; print(sys._base_executable)' 2>/dev/null || true)
+  python=$(choose "$present" python3.11 python3.12 python3.13 python3 python)
   asked=""
 fi
 if [ -z "$python" ]; then

@@ -6,6 +6,7 @@ import os
 from collections import Counter
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import duckdb
 import pyarrow as pa
@@ -15,6 +16,9 @@ import pytest
 from mqlml.config import Config
 from mqlml.errors import DataRefused, UsageError
 from mqlml.history.examples import EXAMPLES, write_example
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 DATA = os.environ.get("MQLML_DATA", "")
 needs_data = pytest.mark.skipif(not DATA, reason="MQLML_DATA does not name the folder of the public data sets")
@@ -132,7 +136,7 @@ def test_example_when_files_are_wrong_then_all_problems_at_once(oulad_source: Pa
     (oulad_source / "vle.parquet").write_text("<html>")
     pq.write_table(pa.table({"code_module": ["AAA"]}), oulad_source / "courses.parquet")
     with pytest.raises(
-        DataRefused, match="(?s)(?=.*vle.parquet: cannot be read)(?=.*'module_presentation_length': is missing)"
+        DataRefused, match=r"(?s)(?=.*vle\.parquet: cannot be read)(?=.*'module_presentation_length': is missing)"
     ):
         write_example("oulad", source=oulad_source, out=tmp_path / "out")
 
@@ -146,43 +150,52 @@ def test_example_when_settings_were_edited_then_nothing_is_touched(oulad_source:
     assert [file.name for file in out.iterdir()] == ["mqlml.toml"]
 
 
+@pytest.fixture(scope="module")
+def converted(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """Convert each real set once."""
+    folder = tmp_path_factory.mktemp("examples")
+
+    def convert(name: str) -> Path:
+        if not (folder / name).exists():
+            write_example(name, source=Path(DATA), out=folder / name)
+        return folder / name
+
+    return convert
+
+
 @pytest.mark.real_data
 @needs_data
 @pytest.mark.parametrize("name", EXAMPLES)
-def test_example_when_real_then_settings_load_and_name_columns_that_exist(name: str, tmp_path: Path) -> None:
-    rows = write_example(name, source=Path(DATA), out=tmp_path)
-    config = Config.load(tmp_path / "mqlml.toml")
-    there = set(read(tmp_path, "leads").column_names)
+def test_example_when_real_then_settings_load_and_name_columns_that_exist(
+    name: str, converted: Callable[[str], Path]
+) -> None:
+    out = converted(name)
+    config = Config.load(out / "mqlml.toml")
+    there = set(read(out, "leads").column_names)
     declared = {*config.leads.known_at_creation, *config.leads.exclude, *config.leads.sensitive, *config.leads.state}
     assert declared <= there
-    assert rows == {file.stem: pq.read_metadata(file).num_rows for file in tmp_path.glob("*.parquet")}
 
 
 @pytest.mark.real_data
 @needs_data
 @pytest.mark.parametrize(("name", "table"), [(n, t) for n in CONTRACT for t in ("leads", "outcomes", "events")])
 def test_example_when_real_then_equals_the_given_contract_row_for_row(
-    name: str, table: str, tmp_path_factory: pytest.TempPathFactory
+    name: str, table: str, converted: Callable[[str], Path]
 ) -> None:
-    out = tmp_path_factory.getbasetemp() / f"contract-{name}"
-    if not out.exists():
-        write_example(name, source=Path(DATA), out=out)
     expected = pq.ParquetFile(Path(DATA) / "events_contract" / CONTRACT[name] / f"{table}.parquet")
-    mine = pq.ParquetFile(out / f"{table}.parquet")
+    mine = pq.ParquetFile(converted(name) / f"{table}.parquet")
     assert mine.metadata.num_rows == expected.metadata.num_rows
-    columns = expected.schema_arrow.names
-    assert set(mine.schema_arrow.names) - set(columns) == (
-        {"starts_at"} if (name, table) == ("oulad", "leads") else set()
-    )
-    for column in columns:
+    added = set(mine.schema_arrow.names) - set(expected.schema_arrow.names)
+    assert added == ({"starts_at"} if (name, table) == ("oulad", "leads") else set())
+    for column in expected.schema_arrow.names:
         assert mine.read([column])[column].equals(expected.read([column])[column]), column
 
 
 @pytest.mark.real_data
 @needs_data
-def test_bank_marketing_when_real_then_current_call_is_not_counted(tmp_path: Path) -> None:
-    write_example("bank-marketing", source=Path(DATA), out=tmp_path)
-    leads = read(tmp_path, "leads")
+def test_bank_marketing_when_real_then_current_call_is_not_counted(converted: Callable[[str], Path]) -> None:
+    out = converted("bank-marketing")
+    leads = read(out, "leads")
     given = pq.read_table(Path(DATA) / "bank_marketing" / "bank-additional-full.parquet")
     assert "campaign" not in leads.column_names
     assert leads["contacts_before"].to_pylist() == [calls - 1 for calls in given["campaign"].to_pylist()]
@@ -193,20 +206,20 @@ def test_bank_marketing_when_real_then_current_call_is_not_counted(tmp_path: Pat
 
 @pytest.mark.real_data
 @needs_data
-def test_hotel_when_real_then_created_before_decided(tmp_path: Path) -> None:
-    write_example("hotel", source=Path(DATA), out=tmp_path)
-    row = duckdb.sql(
+def test_hotel_when_real_then_created_before_decided(converted: Callable[[str], Path]) -> None:
+    out = converted("hotel")
+    rows = duckdb.sql(
         f"""SELECT count(*), avg((outcome = 'won')::INT), min(decided_at - created_at) > INTERVAL 0 SECOND
-        FROM '{tmp_path}/leads.parquet' JOIN '{tmp_path}/outcomes.parquet' USING (lead_id)"""
-    ).fetchone()
-    assert row == (119_390, pytest.approx(0.6296, abs=5e-5), True)
+        FROM '{out}/leads.parquet' JOIN '{out}/outcomes.parquet' USING (lead_id)"""
+    ).fetchall()
+    assert rows == [(119_390, pytest.approx(0.6296, abs=5e-5), True)]
 
 
 @pytest.mark.real_data
 @needs_data
-def test_salvirt_when_real_then_equal_inputs_share_a_group(tmp_path: Path) -> None:
-    write_example("salvirt", source=Path(DATA), out=tmp_path)
-    leads = read(tmp_path, "leads").to_pandas()
+def test_salvirt_when_real_then_equal_inputs_share_a_group(converted: Callable[[str], Path]) -> None:
+    out = converted("salvirt")
+    leads = read(out, "leads").to_pandas()
     inputs = [c for c in leads if c not in ("lead_id", "equal_inputs", "Posit_statm", "Up_sale", "Client", "Status")]
     assert leads["equal_inputs"].nunique() == len(leads[inputs].drop_duplicates()) == 340
     assert (leads.groupby("equal_inputs")[inputs].nunique() == 1).all().all()
@@ -214,10 +227,10 @@ def test_salvirt_when_real_then_equal_inputs_share_a_group(tmp_path: Path) -> No
 
 @pytest.mark.real_data
 @needs_data
-def test_crm_sales_when_real_then_dirty_keys_join_and_open_stays_open(tmp_path: Path) -> None:
-    rows = write_example("crm-sales", source=Path(DATA), out=tmp_path)
-    leads, outcomes = read(tmp_path, "leads"), read(tmp_path, "outcomes")
-    assert rows == {"leads": 8_300, "outcomes": 6_711}
+def test_crm_sales_when_real_then_dirty_keys_join_and_open_stays_open(converted: Callable[[str], Path]) -> None:
+    out = converted("crm-sales")
+    leads, outcomes = read(out, "leads"), read(out, "outcomes")
+    assert (leads.num_rows, outcomes.num_rows) == (8_300, 6_711)
     assert leads["series"].null_count == leads["manager"].null_count == 0
     assert "technology" in leads["sector"].to_pylist()
     assert "technolgy" not in leads["sector"].to_pylist()
@@ -228,9 +241,9 @@ def test_crm_sales_when_real_then_dirty_keys_join_and_open_stays_open(tmp_path: 
 
 @pytest.mark.real_data
 @needs_data
-def test_online_shoppers_when_real_then_codes_are_text_and_page_values_stay(tmp_path: Path) -> None:
-    write_example("online-shoppers", source=Path(DATA), out=tmp_path)
-    leads, outcomes = read(tmp_path, "leads"), read(tmp_path, "outcomes")
+def test_online_shoppers_when_real_then_codes_are_text_and_page_values_stay(converted: Callable[[str], Path]) -> None:
+    out = converted("online-shoppers")
+    leads, outcomes = read(out, "leads"), read(out, "outcomes")
     assert leads.schema.field("Browser").type == pa.string()
     assert leads.schema.field("PageValues").type == pa.float64()
     assert Counter(outcomes["outcome"].to_pylist()) == {"won": 1_908, "lost": 10_422}

@@ -218,5 +218,5 @@ def test_served_model_when_loaded_through_mlflow_then_scores_with_optional_colum
 
 def test_served_model_when_given_parameters_then_ignores_them():
     frame = pd.DataFrame({"probability": [0.5], "tier": ["mql"], "model_version": ["v"]})
-    scorer = types.SimpleNamespace(predict_frame=lambda features: frame)
+    scorer = types.SimpleNamespace(predict_frame=lambda _: frame)
     assert serving.ServedModel(scorer).predict(pd.DataFrame(), params={"a": 1}).equals(frame)

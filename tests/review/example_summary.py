@@ -73,8 +73,8 @@ def _weeks() -> list[dict[str, Any]]:
 def _decision() -> dict[str, Any]:
     return {
         "kind": "capacity",
-        "rule": "the highest threshold at which no more than 120 new MQLs appear in a median week",
-        "assumption": "sales can take 120 MQLs a week, as stated in the configuration",
+        "rule": "Hand over leads so that a usual week has at most 120 new MQLs.",
+        "assumption": "Sales can take 120 MQLs a week, as stated in the configuration.",
         "threshold": 0.187,
         "mqls_per_week": {"median": 118, "p10": 99, "p90": 136},
         "win_rate": interval(0.242, 0.015),
@@ -85,7 +85,7 @@ def _decision() -> dict[str, Any]:
         "mqls": 3068,
         "wins": 742,
         "weeks": 26,
-        "estimand": "won within 90 days of being handed over",
+        "estimand": "Share of leads won within 90 days of being handed over; what sales did then is part of it.",
         "grid": _grid(),
         "tiers": _tiers(),
         "weeks_replayed": _weeks(),
@@ -112,29 +112,45 @@ def _evaluation() -> dict[str, Any]:
         }
         for name, loss, auc, gain, half in rungs
     ]
-    ladder.append({"name": "this model", "log_loss": interval(0.2422, 0.0058), "auc": interval(0.787, 0.008),
+    ladder.append({"name": "mqlml", "log_loss": interval(0.2422, 0.0058), "auc": interval(0.787, 0.008),
                    "model_better_by": None, "is_model": True})  # fmt: skip
     return {
         "window": {"from": "2025-09-01", "to": "2026-03-02", "snapshots": 17528, "leads": 6120, "wins": 702},
         "sentence": "Tested on the 26 newest weeks whose outcome is known; none of them was used for learning.",
         "metrics": [
-            {"name": "log loss", "model": interval(0.2422, 0.0058),
-             "plain": "how wrong the promises are; smaller is better, 0.283 is guessing"},
-            {"name": "AUC", "model": interval(0.787, 0.008),
-             "plain": "of a later winner and a later loser, how often the winner is ranked higher"},
-            {"name": "calibration slope", "model": interval(0.97, 0.05), "plain": "1 means neither bold nor timid"},
-        ],  # fmt: skip
+            {
+                "name": "log_loss",
+                "model": interval(0.2422, 0.0058),
+                "plain": "how wrong the promises are; smaller is better, 0.283 is guessing",
+            },
+            {
+                "name": "auc",
+                "model": interval(0.787, 0.008),
+                "plain": "of a later winner and a later loser, how often the winner is ranked higher",
+            },
+            {"name": "slope", "model": interval(0.97, 0.05), "plain": "1 means neither bold nor timid"},
+        ],
         "ladder": ladder,
         "reliability": [
-            {"promised": p, "won": w, "low": round(max(0.0, w - 1.96 * math.sqrt(w * (1 - w) / 1300)), 4),
-             "high": round(w + 1.96 * math.sqrt(w * (1 - w) / 1300), 4), "snapshots": 1753, "leads": 1300}
+            {
+                "promised": p,
+                "won": w,
+                "low": round(max(0.0, w - 1.96 * math.sqrt(w * (1 - w) / 1300)), 4),
+                "high": round(w + 1.96 * math.sqrt(w * (1 - w) / 1300), 4),
+                "snapshots": 1753,
+                "leads": 1300,
+            }
             for p, w in zip(promised, won, strict=True)
-        ],  # fmt: skip
+        ],
         "by_month": [
-            {"month": f"{2025 + (8 + k) // 12}-{(8 + k) % 12 + 1:02d}", "promised": 0.08 + 0.004 * math.sin(k),
-             "won": 0.081 + 0.009 * math.sin(1.7 * k), "snapshots": 2900 - 40 * k}
+            {
+                "month": f"{2025 + (8 + k) // 12}-{(8 + k) % 12 + 1:02d}",
+                "promised": 0.08 + 0.004 * math.sin(k),
+                "won": 0.081 + 0.009 * math.sin(1.7 * k),
+                "snapshots": 2900 - 40 * k,
+            }
             for k in range(6)
-        ],  # fmt: skip
+        ],
         "by_segment": [
             {"segment": "Industry: Manufacturing", "promised": 0.094, "won": 0.097, "snapshots": 5210},
             {"segment": "Industry: Software", "promised": 0.112, "won": 0.108, "snapshots": 4402},

@@ -165,7 +165,7 @@ def _share_threshold(replay: Replay, share: float) -> float:
 def _thresholds(replay: Replay) -> Floats:
     """Candidate thresholds from the highest chance down, dense at the top where MQLs are."""
     shares = np.concatenate([np.geomspace(1e-4, 0.05, _GRID // 2, endpoint=False), np.linspace(0.05, 1.0, _GRID // 2)])
-    return np.unique(np.quantile(replay.p, 1 - shares))[::-1]
+    return np.unique(np.quantile(replay.p, 1 - shares, method="higher"))[::-1]
 
 
 def _tier_bounds(replay: Replay, threshold: float, base_rate: float) -> tuple[float, float]:

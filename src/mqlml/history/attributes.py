@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 AttributeKind = Literal["number", "category"]
 
 _ODD_SHARE = 0.01
-_GROUPED = r"[+-]?\d{1,3}([.,]\d{3})+([.,]\d+)?|[+-]?\d+,\d+"
+_CODE = r"[+-]?(0[0-9].*|[0-9]{16,})"
+_FOREIGN = r"[+-]?\d{1,3}([.,]\d{3})+([.,]\d+)?|[+-]?\d+[.,]\d+"
 
 
 @dataclass(frozen=True)
@@ -98,23 +99,23 @@ def _sql(raw: Raw, name: str, kind: AttributeKind, leads: Leads) -> str:
 
 
 def _profile(session: Session, raw: Raw, names: Sequence[str], leads: Leads) -> dict[str, dict[str, Any]]:
-    """Count in one scan what decides the kind; the costlier patterns only where all values might be numbers or times."""
+    """Count in one scan what decides the kind; look closer only where not all values are numbers."""
     parts = []
     for i, name in enumerate(names):
         text = f"trim({text_sql(name, raw.columns[name], missing=leads.missing)})"
-        number = number_sql(text, decimal=leads.decimal) if raw.is_text else quoted(name)
-        number = number if raw.is_text or is_numeric(raw.columns[name]) else "NULL::DOUBLE"
+        numeric = is_numeric(raw.columns[name])
+        number = number_sql(text, decimal=leads.decimal) if raw.is_text else quoted(name) if numeric else "NULL::DOUBLE"
+        codes = f"count(*) FILTER (regexp_full_match({text}, {literal(_CODE)}))" if raw.is_text else "0"
         parts += [
-            f"count({text}) AS present{i}",
+            f"count({quoted(name) if numeric else text}) AS present{i}",
             f"count({number}) AS numbers{i}",
             f"count(*) FILTER (NOT isfinite({number}::DOUBLE)) AS infinite{i}",
-            f"count(*) FILTER ({text} SIMILAR TO '[+-]?0[0-9].*' OR strlen({text}) > 18) AS codes{i}" if raw.is_text else f"0 AS codes{i}",
-            f"min({text}) AS low{i}",
+            f"{codes} AS codes{i}",
         ]
     if not parts:
         return {}
     row = session.one(f"SELECT {', '.join(parts)} FROM {raw.relation}")
-    keys = ("present", "numbers", "infinite", "codes", "low")
+    keys = ("present", "numbers", "infinite", "codes")
     counts = {name: {key: row[f"{key}{i}"] for key in keys} for i, name in enumerate(names)}
     for name in names:
         if raw.is_text and counts[name]["numbers"] < counts[name]["present"]:
@@ -124,14 +125,14 @@ def _profile(session: Session, raw: Raw, names: Sequence[str], leads: Leads) -> 
 
 def _look_closer(session: Session, raw: Raw, name: str, leads: Leads) -> dict[str, Any]:
     text = f"trim({text_sql(name, 'VARCHAR', missing=leads.missing)})"
-    number = number_sql(text, decimal=leads.decimal)
+    other = f"{number_sql(text, decimal=leads.decimal)} IS NULL"
     row = session.one(
-        f"SELECT count(*) FILTER (regexp_full_match({text}, {literal(_GROUPED)})) AS grouped, count(*) FILTER ({is_iso_sql(text)}) AS times, "
-        f"count(*) FILTER ({number} IS NULL AND regexp_full_match({text}, {literal(_GROUPED)})) AS foreign_numbers "
+        f"SELECT count(*) FILTER ({is_iso_sql(text)}) AS times, "
+        f"count(*) FILTER ({other} AND regexp_full_match({text}, {literal(_FOREIGN)})) AS foreign_numbers "
         f"FROM {raw.relation} WHERE {text} IS NOT NULL"
     )
     odd = session.rows(
-        f"SELECT {text} AS value, count(*) AS n FROM {raw.relation} WHERE {text} IS NOT NULL AND {number} IS NULL "
+        f"SELECT {text} AS value, count(*) AS n FROM {raw.relation} WHERE {text} IS NOT NULL AND {other} "
         "GROUP BY ALL ORDER BY n DESC, value LIMIT 5"
     )
     return {**row, "odd": [r["value"] for r in odd]}
@@ -140,34 +141,39 @@ def _look_closer(session: Session, raw: Raw, name: str, leads: Leads) -> dict[st
 def _kind(
     findings: Findings, raw: Raw, name: str, counts: dict[str, Any], *, expected: AttributeKind | None
 ) -> AttributeKind | Literal["time", "empty"] | None:
-    present, numbers = counts["present"], counts["numbers"]
-    native = not raw.is_text
-    if present == 0:
-        return expected or ("empty" if raw.rows_in else ("number" if native and is_numeric(raw.columns[name]) else "category"))
-    if numbers and counts["infinite"] and (native or numbers == present) and expected != "category":
-        findings.note(f"{raw.file}: {counts['infinite']:,} values of '{name}' are NaN or infinite and count as missing.")
-    if native:
-        kind: AttributeKind = "number" if is_numeric(raw.columns[name]) else "category"
-        return _as_trained(findings, raw, name, kind, expected)
+    numeric = is_numeric(raw.columns[name])
+    if counts["present"] == 0:
+        own: AttributeKind = "number" if numeric else "category"
+        return expected or ("empty" if raw.rows_in else own)
+    if raw.is_text:
+        kind = _kind_of_texts(findings, raw, name, counts, expected)
+    else:
+        kind = _as_trained(findings, raw, name, "number" if numeric else "category", expected)
+    if kind == "number" and counts["infinite"]:
+        what = f"{counts['infinite']:,} values of '{name}' in {raw.file} are NaN or infinite and count as missing."
+        findings.note(what)
+    return kind
+
+
+def _kind_of_texts(
+    findings: Findings, raw: Raw, name: str, counts: dict[str, Any], expected: AttributeKind | None
+) -> AttributeKind | Literal["time"] | None:
+    odd = counts["present"] - counts["numbers"]
     if expected == "category":
         return "category"
-    if numbers == present and (not counts["codes"] or expected == "number"):
+    if odd == 0 and (not counts["codes"] or expected == "number"):
         return "number"
-    if counts.get("times", 0) == present:
+    if counts.get("times", 0) == counts["present"]:
         return "time"
-    odd = present - numbers
-    if counts.get("foreign_numbers", 0) == odd > 0:
-        findings.problem(
-            "decimal", raw.file, f"values such as {listed(counts['odd'][:3])} have a decimal comma or thousands separators",
-            f'set decimal = "," in [{raw.section}], or write plain numbers', column=name, count=odd, total=raw.rows_in,
-        )  # fmt: skip
+    place = {"column": name, "count": odd, "total": raw.rows_in}
+    if odd and counts["foreign_numbers"] == odd:
+        what = f"values such as {listed(counts['odd'][:3])} have thousands separators or another decimal sign"
+        fix = f'set decimal = "," or "." in [{raw.section}] and write no thousands separators, or exclude the column'
+        findings.problem("decimal", raw.file, what, fix, **place)
         return None
-    if 0 < odd <= _ODD_SHARE * present and not counts["codes"]:
-        findings.problem(
-            "odd-number", raw.file, f"numbers, except {listed(counts['odd'])}",
-            "list these words in [leads] missing, correct them, or leave the column out with [leads] exclude",
-            column=name, count=odd, total=raw.rows_in,
-        )  # fmt: skip
+    if 0 < odd <= _ODD_SHARE * counts["present"] and not counts["codes"]:
+        fix = "list these words in [leads] missing, correct them, or leave the column out with [leads] exclude"
+        findings.problem("odd-number", raw.file, f"numbers, except {listed(counts['odd'])}", fix, **place)
         return None
     return _as_trained(findings, raw, name, "category", expected)
 
@@ -177,8 +183,6 @@ def _as_trained(
 ) -> AttributeKind | None:
     if expected is None or expected == kind or expected == "category":
         return expected or kind
-    findings.problem(
-        "type-changed", raw.file, f"the model was trained with numbers here, the values are texts ({raw.columns[name]})",
-        "write numbers as in the training data", column=name,
-    )  # fmt: skip
+    what = f"the model was trained with numbers here, the values are texts ({raw.columns[name]})"
+    findings.problem("type-changed", raw.file, what, "write numbers as in the training data", column=name)
     return None

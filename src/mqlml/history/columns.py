@@ -49,15 +49,19 @@ class Mapped:
     raw: Raw
     columns: Mapping[str, str | None]
 
-    def type_of(self, field: str) -> str:
-        """DuckDB type of a mapped column."""
-        column = self.columns[field]
-        assert column is not None
-        return self.raw.columns[column]
+    def types(self) -> dict[str, str]:
+        """DuckDB types of the fields that have a column."""
+        return {field: self.raw.columns[column] for field, column in self.columns.items() if column is not None}
 
 
 def map_columns(
-    findings: Findings, raw: Raw, fields: Sequence[Field], *, names: Mapping[str, str | None], explicit: Container[str]
+    findings: Findings,
+    raw: Raw,
+    fields: Sequence[Field],
+    *,
+    names: Mapping[str, str | None],
+    keys: Mapping[str, str],
+    explicit: Container[str],
 ) -> Mapped | None:
     """Find the column of every field; missing required or explicitly named ones are problems.
 
@@ -68,6 +72,8 @@ def map_columns(
     fields : sequence of Field
     names : mapping of str to str or None
         The user's column name by field; empty or None means there is none.
+    keys : mapping of str to str
+        The configuration key by field, for messages.
     explicit : container of str
         Fields the user mapped, instead of leaving the default name.
 
@@ -82,7 +88,7 @@ def map_columns(
         name = names[field.name] or None
         columns[field.name] = name if name in raw.columns else None
         if columns[field.name] is None and (field.required or (name is not None and field.name in explicit)):
-            report_missing(findings, raw, key=field.name, name=name or "")
+            report_missing(findings, raw, key=keys[field.name], name=name or "")
             complete = False
     return Mapped(raw, columns) if complete else None
 
@@ -90,7 +96,8 @@ def map_columns(
 def map_source(findings: Findings, raw: Raw, source: Source, fields: Sequence[Field]) -> Mapped | None:
     """Find the columns of a section whose keys are the names of the fields."""
     names = {field.name: getattr(source, field.name) for field in fields}
-    return map_columns(findings, raw, fields, names=names, explicit=source.model_fields_set)
+    keys = {field.name: f"[{raw.section}] {field.name}" for field in fields}
+    return map_columns(findings, raw, fields, names=names, keys=keys, explicit=source.model_fields_set)
 
 
 def report_missing(findings: Findings, raw: Raw, *, key: str, name: str) -> None:
@@ -99,7 +106,7 @@ def report_missing(findings: Findings, raw: Raw, *, key: str, name: str) -> None
     headerless = raw.is_text and any(_LOOKS_LIKE_DATA.match(n) for n in names)
     hint = "; the first row looks like data, not like names" if headerless else ""
     what = f"there is no such column{hint}; {nearest(name, names)}"
-    findings.problem("no-column", raw.file, what, f"name the column in [{raw.section}] {key}", column=name)
+    findings.problem("no-column", raw.file, what, f"name the column in {key}", column=name)
 
 
 def is_numeric(type_: str) -> bool:
@@ -112,29 +119,32 @@ def is_text(type_: str) -> bool:
     return type_ in ("VARCHAR", "UUID", "BOOLEAN") or type_.startswith("ENUM")
 
 
-def text_sql(column: str, type_: str, *, missing: Sequence[str] = ()) -> str:
-    """Read a column as text; blank and the declared ``missing`` tokens are null, no other word is."""
+def text_sql(column: str, type_: str, *, missing: Sequence[str] = (), blank: bool = False) -> str:
+    """Read a column as text; declared ``missing`` tokens and (unless ``blank``) empty texts are null, no other word."""
     value = quoted(column)
     if type_ in ("FLOAT", "DOUBLE"):
-        value = f"CASE WHEN {value} = trunc({value}) AND abs({value}) < 1e15 THEN {value}::BIGINT::VARCHAR ELSE {value}::VARCHAR END"
+        whole = f"{value} = trunc({value}) AND abs({value}) < 1e15"
+        value = f"CASE WHEN {whole} THEN TRY_CAST({value} AS BIGINT)::VARCHAR ELSE {value}::VARCHAR END"
     elif type_ != "VARCHAR":
         value = f"{value}::VARCHAR"
-    value = f"nullif({value}, '')"
+    if type_ == "VARCHAR" and not blank:
+        value = f"nullif({value}, '')"
     if missing:
         value = f"CASE WHEN {value} IN ({literals(list(missing))}) THEN NULL ELSE {value} END"
     return value
 
 
-def id_sql(column: str, type_: str) -> str:
-    """Read an id as text, byte for byte; ids of spaces only are null."""
-    value = text_sql(column, type_)
-    return f"CASE WHEN trim({value}) = '' THEN NULL ELSE {value} END"
+def blank_sql(text: str) -> str:
+    """Whether a text expression holds nothing but spaces."""
+    return f"(trim({text}) = '')"
 
 
 def number_sql(text: str, *, decimal: str) -> str:
     """Read a text expression as a number in the declared decimal sign; null where it is none."""
     if decimal == ",":
-        return f"CASE WHEN {text} SIMILAR TO '.*[._].*' THEN NULL ELSE TRY_CAST(replace({text}, ',', '.') AS DOUBLE) END"
+        return (
+            f"CASE WHEN {text} SIMILAR TO '.*[._].*' THEN NULL ELSE TRY_CAST(replace({text}, ',', '.') AS DOUBLE) END"
+        )
     return f"CASE WHEN contains({text}, '_') THEN NULL ELSE TRY_CAST({text} AS DOUBLE) END"
 
 

@@ -73,9 +73,9 @@ class History:
     Parameters
     ----------
     leads : pa.Table
-        ``lead_id`` (string, unique), ``account_id`` (string, null where none), ``created_at`` (UTC microseconds, all null
-        in a history without dates), ``start_at`` (first moment worth looking) and, with ``[leads] order``, ``order``
-        (float64); sorted by ``lead_id``.
+        ``lead_id`` (string, unique), ``account_id`` (string, null where none), ``created_at`` (UTC microseconds,
+        all null in a history without dates), ``start_at`` (first moment worth looking) and, with ``[leads] order``,
+        ``order`` (float64); sorted by ``lead_id``.
     attributes : pa.Table
         The remaining columns of the leads, row for row as ``leads``, under the user's own names: text as
         dictionary<int32, string>, numbers as float64 without NaN or infinity.
@@ -115,7 +115,7 @@ class History:
     @property
     def has_dates(self) -> bool:
         """Whether the leads have a moment of creation at all."""
-        return self.leads.num_rows > self.leads["created_at"].null_count
+        return bool(self.leads.num_rows > self.leads["created_at"].null_count)
 
     def event_type_counts(self, until: datetime | None = None) -> dict[str, int]:
         """Count the events of each type that are known strictly before a moment.

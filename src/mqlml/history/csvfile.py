@@ -6,7 +6,7 @@ import codecs
 import csv
 import gzip
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
@@ -38,6 +38,7 @@ class _Bytes:
     returns: int
     visible: bool
     ends_with_newline: bool
+    starts_blank: bool
 
 
 def open_csv(session: Session, findings: Findings, *, section: str, source: Source, path: Path) -> Raw | None:
@@ -64,14 +65,13 @@ def open_csv(session: Session, findings: Findings, *, section: str, source: Sour
         findings.note(
             f"{source.path} does not end with a line end: whether its last value is complete cannot be verified."
         )
-    simple = seen.valid and not seen.nuls and seen.newlines and seen.returns in (0, seen.newlines)
+    usual = seen.newlines and seen.returns in (0, seen.newlines) and not seen.starts_blank
+    simple = seen.valid and not seen.nuls and usual
     raw = _load_clean(session, section, source, text, header, seen) if simple else None
     return raw or _load_checked(session, findings, section, source, text, header)
 
 
-def _as_utf8(
-    session: Session, findings: Findings, *, section: str, source: Source, path: Path
-) -> Path | None:
+def _as_utf8(session: Session, findings: Findings, *, section: str, source: Source, path: Path) -> Path | None:
     """Unpack gzip within bounds and turn the declared encoding into UTF-8, each into the scratch directory."""
     if recognise(path) == "gzip":
         unpacked = session.scratch / f"{section}.unpacked"
@@ -87,20 +87,28 @@ def _as_utf8(
     wide = head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) or head[1::2].count(0) > len(head) // 4
     if wide and source.encoding != "utf-16":
         findings.problem(
-            "encoding", source.path, "the file is UTF-16 (byte 1 of line 1 shows it), not UTF-8",
+            "encoding",
+            source.path,
+            "the file is UTF-16 (byte 1 of line 1 shows it), not UTF-8",
             f'set encoding = "utf-16" in [{section}] or export it as UTF-8',
-        )  # fmt: skip
+        )
         return None
     if source.encoding == "utf-8":
         return path
     decoded = session.scratch / f"{section}.utf8"
     try:
-        with path.open(encoding=source.encoding, newline="") as old, decoded.open("w", encoding="utf-8", newline="") as new:
+        with (
+            path.open(encoding=source.encoding, newline="") as old,
+            decoded.open("w", encoding="utf-8", newline="") as new,
+        ):
             for chunk in iter(lambda: old.read(_CHUNK), ""):
                 new.write(chunk)
     except UnicodeError as error:
         findings.problem(
-            "encoding", source.path, f"the file is not {source.encoding} ({shown(error)})", f"correct [{section}] encoding"
+            "encoding",
+            source.path,
+            f"the file is not {source.encoding} ({shown(error)})",
+            f"correct [{section}] encoding",
         )
         return None
     return decoded
@@ -128,13 +136,17 @@ def _look(path: Path) -> _Bytes:
     decoder = codecs.getincrementaldecoder("utf-8")()
     valid, nuls, newlines, returns, visible, last = True, 0, 0, 0, False, b""
     with path.open("rb") as file:
+        starts_blank = file.read(4).removeprefix(codecs.BOM_UTF8)[:1] in (b"\r", b"\n")
+    with path.open("rb") as file:
         for chunk in iter(lambda: file.read(_CHUNK), b""):
             nuls, newlines, returns = nuls + chunk.count(0), newlines + chunk.count(10), returns + chunk.count(13)
             visible = visible or bool(chunk.removeprefix(codecs.BOM_UTF8).strip())
             last = chunk[-1:]
             if valid:
                 valid = _decodes(decoder, chunk)
-    return _Bytes(valid, nuls, newlines, returns, visible, ends_with_newline=last in (b"\n", b"\r"))
+    return _Bytes(
+        valid, nuls, newlines, returns, visible, ends_with_newline=last in (b"\n", b"\r"), starts_blank=starts_blank
+    )
 
 
 def _decodes(decoder: codecs.IncrementalDecoder, chunk: bytes) -> bool:
@@ -167,9 +179,11 @@ def _hint_delimiter(findings: Findings, section: str, source: Source, header: li
         if other is not None:
             sign = {"\t": "\\t"}.get(other, other)
             findings.problem(
-                "delimiter", source.path, f"the header has one column; its names look separated by '{sign}'",
+                "delimiter",
+                source.path,
+                f"the header has one column; its names look separated by '{sign}'",
                 f'set delimiter = "{sign}" in [{section}]',
-            )  # fmt: skip
+            )
 
 
 def _load(session: Session, section: str, delimiter: str, path: Path, names: list[str], *, header: bool) -> None:
@@ -211,14 +225,21 @@ def _load_checked(
     return _view(session, section, source.path, header, **place, rows_in=split.records, rejects=split.faulty)
 
 
-def _writer(file: IO[str]):
+def _writer(file: IO[str]) -> Callable[[Sequence[object]], object]:
     return csv.writer(file, lineterminator="\n", quoting=csv.QUOTE_ALL).writerow
 
 
 def _view(
-    session: Session, section: str, file: str, names: list[str], *, row: str, line: str, rows_in: int,
+    session: Session,
+    section: str,
+    file: str,
+    names: list[str],
+    *,
+    row: str,
+    line: str,
+    rows_in: int,
     rejects: dict[Fault, list[FaultyRow]],
-) -> Raw:  # fmt: skip
+) -> Raw:
     relation = f"raw.{quoted(section)}"
     columns = ", ".join([*map(quoted, names), f"{row} AS {quoted(ROW)}", f"{line} AS {quoted(LINE)}"])
     session.run(f"CREATE VIEW {relation} AS SELECT {columns} FROM raw.{quoted(f'{section}:text')}")

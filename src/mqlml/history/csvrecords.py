@@ -67,15 +67,21 @@ class Records:
             line, byte = self.latin
             mixed = ", although other lines are UTF-8: the file mixes encodings" if self.accented else ""
             findings.problem(
-                "encoding", file, f"line {line}, byte {byte} is not UTF-8, most likely Latin-1{mixed}",
+                "encoding",
+                file,
+                f"line {line}, byte {byte} is not UTF-8, most likely Latin-1{mixed}",
                 f'export the file as UTF-8, or set encoding = "latin-1" in [{section}]',
-            )  # fmt: skip
+            )
         width, count = self.widths.most_common(1)[0] if self.widths else (cells, 0)
         if width != cells and count > self.records / 2:
             findings.problem(
-                "cells", file, f"header {cells}, rows {width}: the rows have {width} cells and the header has {cells}",
-                "make the header and the rows match", count=count, total=self.records,
-            )  # fmt: skip
+                "cells",
+                file,
+                f"header {cells}, rows {width}: the rows have {width} cells and the header has {cells}",
+                "make the header and the rows match",
+                count=count,
+                total=self.records,
+            )
         return len(findings.problems) > before
 
 
@@ -141,7 +147,9 @@ def _is_unclosed(error: str, taken: list[str]) -> bool:
 
 def _malformed(error: str) -> Fault:
     if "field larger" in error:
-        return Fault("long-cell", f"a cell is longer than {LARGEST_CELL:,} characters", "shorten or leave out that column")
+        return Fault(
+            "long-cell", f"a cell is longer than {LARGEST_CELL:,} characters", "shorten or leave out that column"
+        )
     return Fault("quotes", "quotes are not closed or doubled as CSV demands", "double each quote inside a quoted value")
 
 
@@ -161,7 +169,9 @@ def _judge(
     elif max(map(len, record)) >= LARGEST_CELL:
         fault = _malformed("field larger")
     elif len(record) != cells:
-        fault = Fault("cells", f"{len(record)} cells where the header has {cells}", "quote values that hold the delimiter")
+        fault = Fault(
+            "cells", f"{len(record)} cells where the header has {cells}", "quote values that hold the delimiter"
+        )
         if len(record) < cells and not raw.endswith(("\n", "\r")):
             found.cut_off = line
     found.accented = found.accented or (fault is None and not raw.isascii())

@@ -65,6 +65,7 @@ def upsert_table(
                     before_commit(rows)
                 with _target(path, Path(folder)) as file:
                     _upsert(connection, file, shown_as=path, table=table, key=key)
+                    _fold_log(connection, needed=file != path)
     except (duckdb.Error, OSError) as error:
         if isinstance(error, EngineError):
             raise
@@ -117,6 +118,8 @@ def _target(path: Path, folder: Path) -> Iterator[Path]:
 def _upsert(
     connection: duckdb.DuckDBPyConnection, file: Path, *, shown_as: Path, table: str, key: Sequence[str]
 ) -> None:
+    # A commit that also folds the log into the file could fail with the rows already in place.
+    connection.execute("SET checkpoint_threshold = '1TB'")
     connection.execute(f"ATTACH {_text(str(file))} AS target (TYPE duckdb)")
     connection.execute("BEGIN")
     columns = _columns(connection, "incoming")
@@ -131,7 +134,16 @@ def _upsert(
         f"INSERT INTO {target} BY NAME SELECT * FROM incoming ON CONFLICT ({', '.join(names)}) DO {action}"
     )
     connection.execute("COMMIT")
-    connection.execute("DETACH target")
+
+
+def _fold_log(connection: duckdb.DuckDBPyConnection, *, needed: bool) -> None:
+    """Fold the log into the file; on a full disk the committed rows stay in the log, where every reader sees them."""
+    try:
+        connection.execute("CHECKPOINT target")
+        connection.execute("DETACH target")
+    except duckdb.Error:
+        if needed:
+            raise
 
 
 def _check_table(

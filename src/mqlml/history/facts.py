@@ -1,23 +1,24 @@
-"""What happened to leads: events, changes of their attributes, stages, hand-overs."""
+"""What happened to leads: events, changes of their attributes, stages, hand-overs; and what campaigns cost."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-import pyarrow as pa
-
-from mqlml.history.columns import Field, map_source
+from mqlml.history.columns import Field, Mapped, map_source
 from mqlml.history.contract import HANDOVERS, TableAccount
-from mqlml.history.identities import account_small, distinct_sql, read_small
+from mqlml.history.identities import account_small, distinct_sql, link_sql, no_overlap, read_small
+from mqlml.history.layers import FAULT
 from mqlml.history.leads import STATUS, UNKNOWN, USED
-from mqlml.history.outcomes import link_sql, no_overlap
-from mqlml.history.session import quoted
-from mqlml.history.typed import FAULT, Typed, set_faults_aside, tell_flags, type_table
+from mqlml.history.session import literals, quoted
+from mqlml.history.setaside import set_faults_aside, tell_flags
+from mqlml.history.typed import Typed, type_table
 
 if TYPE_CHECKING:
-    from mqlml.config import Config, Source
+    import pyarrow as pa
+
+    from mqlml.config import Source
     from mqlml.history.files import Raw
     from mqlml.history.findings import Findings
     from mqlml.history.session import Session
@@ -68,16 +69,30 @@ HANDED_BY = ("policy", "control", "rule", "override", "other")
 class Circumstances:
     """What the tables of facts share: whether ids are linked or suppressed, and the zone of naive times."""
 
-    linked: bool
+    has_links: bool
     suppressed: bool
     timezone: str | None
 
+    def linked(self, typed: Typed, time: str) -> Typed:
+        """Read a typed table under the ids its rows belong to."""
+        return replace(typed, sql=f"SELECT * FROM {link_sql(typed.sql, time=time)}") if self.has_links else typed
+
 
 def read_facts(
-    session: Session, findings: Findings, raw: Raw, *, source: Source, fields: Sequence[Field], table: str, time: str,
+    session: Session,
+    findings: Findings,
+    raw: Raw,
+    *,
+    source: Source,
+    fields: Sequence[Field],
+    table: str,
+    time: str,
     around: Circumstances,
-) -> bool:  # fmt: skip
+) -> bool:
     """Check a table of facts in one scan and make it a relation of the session: a view, or a table for CSV.
+
+    Rows that repeat another one exactly all count: without an id of its own, a second click cannot be told from a
+    second delivery of the first.
 
     Returns
     -------
@@ -91,33 +106,49 @@ def read_facts(
     if typed is None:
         return False
     if raw.is_text:
-        rows = f"raw.{quoted(f'{table}_rows')}"
+        rows = f"raw.{quoted(f'{raw.section}_rows')}"
         session.run(f"CREATE TABLE {rows} AS {typed.sql}")
         typed = typed.over(rows)
-    linked = typed
-    if around.linked:
-        linked = Typed(table, raw, f"SELECT * FROM {link_sql(typed.sql, time=time)}", typed.columns, typed.faults, typed.flags)
+    linked = around.linked(typed, time)
     groups = _scan(session, linked, time=time, by_type=table == "events")
-    clean = _account(session, findings, linked, groups, source=source)
-    _tell(findings, linked, groups, source=source)
-    constants = ["has_old_value"] if table == "changes" else []
-    has_old = str(mapped.columns.get("old_value") is not None).lower()
-    columns = ", ".join([*map(quoted, typed.columns), *(f"{has_old} AS {name}" for name in constants)])
-    good = [] if clean else [f"{quoted(FAULT)} IS NULL"]
-    if around.suppressed:
-        good.append("lead_id NOT IN (SELECT lead_id FROM raw.suppressed)")
-    where = f" WHERE {' AND '.join(good)}" if good else ""
-    made = "TABLE" if raw.is_text else "VIEW"
-    session.run(f"CREATE {made} {quoted(table)} AS SELECT {columns} FROM ({linked.sql}){where}")
+    _account(session, findings, linked, groups, source=source)
+    _tell(findings, typed, groups, source=source)
+    clean = all(group["fault"] is None for group in groups)
+    if clean and not raw.is_text and _needs_no_repair(typed, mapped, groups):
+        plain = type_table(
+            session, findings, mapped, fields, table=table, source=source, timezone=around.timezone, plain=True
+        )
+        typed = plain or typed
+    _make_relation(session, around.linked(typed, time), mapped, clean=clean, suppressed=around.suppressed)
+    if raw.is_text:
+        session.forget(raw.section)
     return True
+
+
+def _needs_no_repair(typed: Typed, mapped: Mapped, groups: list[dict[str, Any]]) -> bool:
+    """Whether every value can be taken as it is; times written as text are always read anew."""
+    repaired = [i for i, flag in enumerate(typed.flags) if flag.refuse is None]
+    texts = any(type_ == "VARCHAR" and field.endswith("_at") for field, type_ in mapped.types().items())
+    return not texts and not any(group[f"flag{i}"] for group in groups for i in repaired)
+
+
+def _make_relation(session: Session, typed: Typed, mapped: Mapped, *, clean: bool, suppressed: bool) -> None:
+    has_old = str(mapped.columns.get("old_value") is not None).lower()
+    constant = f", {has_old} AS has_old_value" if typed.table == "changes" else ""
+    conditions = [] if clean else [f"{quoted(FAULT)} IS NULL"]
+    if suppressed:
+        conditions.append("lead_id NOT IN (SELECT lead_id FROM raw.suppressed)")
+    where = f" WHERE {' AND '.join(conditions)}" if conditions else ""
+    kind = "TABLE" if typed.raw.is_text else "VIEW"
+    columns = ", ".join(map(quoted, typed.columns))
+    session.run(f"CREATE {kind} {quoted(typed.table)} AS SELECT {columns}{constant} FROM ({typed.sql}){where}")
 
 
 def _scan(session: Session, typed: Typed, *, time: str, by_type: bool) -> list[dict[str, Any]]:
     """Everything to be told about a table of facts, in one pass over it."""
     kind = "event_type" if by_type else "NULL"
     return session.rows(
-        f"SELECT t.{quoted(FAULT)} AS fault, coalesce(k.status, {UNKNOWN}) AS status, {kind} AS kind, t.lead_id IS NULL AS blank, "
-        f"count(*) AS n, min(t.{quoted(time)}) AS first, max(t.{quoted(time)}) AS last, "
+        f"SELECT t.{quoted(FAULT)} AS fault, coalesce(k.status, {UNKNOWN}) AS status, {kind} AS kind, count(*) AS n, "
         f"count(*) FILTER (t.{quoted(time)} < k.created_at) AS early{typed.flag_counts()} "
         f"FROM ({typed.sql}) AS t LEFT JOIN raw.known AS k ON k.lead_id = t.lead_id GROUP BY ALL"
     )
@@ -125,26 +156,26 @@ def _scan(session: Session, typed: Typed, *, time: str, by_type: bool) -> list[d
 
 def _account(
     session: Session, findings: Findings, typed: Typed, groups: list[dict[str, Any]], *, source: Source
-) -> bool:
-    """Account for every row; True when no row is faulty."""
+) -> None:
+    """Account for every row: faulty, of a lead that does not count, or used."""
     raw = typed.raw
     faults: dict[int, int] = {}
     skipped: dict[str, int] = {}
     used = 0
     for group in groups:
-        if group["fault"] is not None and (group["blank"] or group["status"] == USED):
+        if group["fault"] is not None and (group["fault"] == 0 or group["status"] == USED):
             faults[group["fault"]] = faults.get(group["fault"], 0) + group["n"]
         elif group["status"] != USED:
             reason = STATUS[group["status"]]
             skipped[reason] = skipped.get(reason, 0) + group["n"]
         else:
             used += group["n"]
-    only = f"lead_id IS NULL OR lead_id IN (SELECT lead_id FROM raw.known WHERE status = {USED})"
+    only = f"{quoted(FAULT)} = 0 OR lead_id IN (SELECT lead_id FROM raw.known WHERE status = {USED})"
     faults = dict(sorted(faults.items()))
     quarantined = set_faults_aside(session, findings, typed, faults, share=source.max_quarantined_share, only=only)
-    findings.accounts.append(TableAccount(typed.table, raw.file, raw.rows_in, used, quarantined, dict(sorted(skipped.items()))))
+    skipped = dict(sorted(skipped.items()))
+    findings.accounts.append(TableAccount(typed.table, raw.file, raw.rows_in, used, quarantined, skipped))
     _refuse_strangers(findings, raw, skipped.get(STATUS[UNKNOWN], 0), source)
-    return all(group["fault"] is None for group in groups)
 
 
 def _refuse_strangers(findings: Findings, raw: Raw, unknown: int, source: Source) -> None:
@@ -153,26 +184,31 @@ def _refuse_strangers(findings: Findings, raw: Raw, unknown: int, source: Source
         no_overlap(findings, raw)
     elif share is not None and unknown > share * raw.rows_in:
         findings.problem(
-            "unknown-leads", raw.file, f"they belong to leads that are not in the leads file (at most {share:.0%} may)",
-            f"check the ids, add [links], or raise [{raw.section}] max_unknown_share", count=unknown, total=raw.rows_in,
-        )  # fmt: skip
+            "unknown-leads",
+            raw.file,
+            f"they belong to leads that are not in the leads file (at most {share:.0%} may)",
+            f"check the ids, add [links], or raise [{raw.section}] max_unknown_share",
+            count=unknown,
+            total=raw.rows_in,
+        )
     elif unknown:
-        findings.note(f"{raw.file}: {unknown:,} of {raw.rows_in:,} rows belong to leads that are not in the leads file.")
+        which = f"{unknown:,} of {raw.rows_in:,} rows"
+        findings.note(f"{raw.file}: {which} belong to leads that are not in the leads file.")
 
 
 def _tell(findings: Findings, typed: Typed, groups: list[dict[str, Any]], *, source: Source) -> None:
-    raw = typed.raw
+    file = typed.raw.file
     tell_flags(findings, typed, [sum(g[f"flag{i}"] for g in groups) for i in range(len(typed.flags))])
-    if not raw.rows_in:
-        findings.note(f"{raw.file} has no rows.")
+    if not typed.raw.rows_in:
+        findings.note(f"{file} has no rows.")
+        return
     early = sum(g["early"] for g in groups if g["status"] == USED and g["fault"] is None)
     if early:
-        findings.note(f"{raw.file}: {early:,} rows lie before their lead was created; they count, as anonymous visits do.")
-    if typed.table == "events":
-        types = {g["kind"] for g in groups}
-        for name in (*getattr(source, "by_sales", ()), *getattr(source, "use", ())):
-            if name not in types and raw.rows_in:
-                findings.note(f"{raw.file}: no event has the type '{name}' that [events] by_sales or use names.")
+        findings.note(f"{file}: {early:,} rows lie before their lead was created; they count, as anonymous visits do.")
+    types = {g["kind"] for g in groups}
+    for name in (*getattr(source, "by_sales", ()), *getattr(source, "use", ())):
+        if name not in types:
+            findings.note(f"{file}: no event has the type '{name}' that [events] by_sales or use names.")
 
 
 def read_handovers(
@@ -184,19 +220,21 @@ def read_handovers(
     )
     if not made:
         return None
-    words = ", ".join(f"'{word}'" for word in HANDED_BY)
-    other = session.one(f'SELECT count(*) AS n FROM handovers WHERE "by" NOT IN ({words})')["n"]
-    if other:
-        findings.note(f"{raw.file}: {other:,} hand-overs were made by something else than {', '.join(HANDED_BY)}; they count as 'other'.")
-    columns = ", ".join(f'CASE WHEN "by" IN ({words}) OR "by" IS NULL THEN "by" ELSE \'other\' END AS "by"' if name == "by" else quoted(name) for name in HANDOVERS.names)
+    unusual = f'"by" NOT IN ({literals(list(HANDED_BY))})'
+    others = session.one(f"SELECT count(*) AS n FROM handovers WHERE {unusual}")["n"]
+    if others:
+        words = ", ".join(HANDED_BY)
+        findings.note(f"{raw.file}: {others:,} hand-overs were made by something else than {words}: 'other'.")
+    names = ", ".join(map(quoted, HANDOVERS.names))
     table = session.table(
-        f"SELECT {columns} FROM handovers WHERE lead_id IN (SELECT lead_id FROM raw.known WHERE status = {USED}) ORDER BY lead_id, handed_at, {', '.join(map(quoted, HANDOVERS.names[2:]))}"
+        f'SELECT {names} FROM (SELECT * REPLACE (CASE WHEN {unusual} THEN \'other\' ELSE "by" END AS "by") '
+        f"FROM handovers) WHERE lead_id IN (SELECT lead_id FROM raw.known WHERE status = {USED}) ORDER BY {names}"
     )
     return table.cast(HANDOVERS).combine_chunks()
 
 
 def read_spend(session: Session, findings: Findings, raw: Raw, *, source: Source, timezone: str | None) -> bool:
-    """Make ``spend(campaign, period_start, cost)``."""
+    """Make ``spend(campaign, period_start, cost)``; exact repetitions count once."""
     typed = read_small(session, findings, raw, source=source, fields=SPEND, table="spend", timezone=timezone)
     if typed is None:
         return False

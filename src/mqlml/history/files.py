@@ -18,7 +18,7 @@ from mqlml.history.session import LINE, ROW, Session, literal, quoted
 
 if TYPE_CHECKING:
     from mqlml.config import Source
-    from mqlml.history.findings import FaultyRow, Fault, Findings
+    from mqlml.history.findings import Fault, FaultyRow, Findings
 
 _MAGIC = (
     (b"PAR1", "parquet"),
@@ -167,7 +167,9 @@ def _existing(findings: Findings, section: str, name: str, root: Path) -> Path |
     else:
         folder = path.parent
         valid = sorted(p.name for p in folder.iterdir() if p.is_file()) if folder.is_dir() else []
-        where = nearest(path.name, valid) if folder.is_dir() else f"there is no folder '{shown(Path(name).parent)}' either"
+        where = (
+            nearest(path.name, valid) if folder.is_dir() else f"there is no folder '{shown(Path(name).parent)}' either"
+        )
         findings.problem("no-file", name, f"there is no such file; {where}", f"correct [{section}] path")
     return None
 
@@ -199,7 +201,15 @@ def _open_parquet(session: Session, findings: Findings, section: str, name: str,
 
 
 def _raw_view(
-    session: Session, findings: Findings, section: str, file: str, *, names: list[str], row: str, scan: str, rows_in: int
+    session: Session,
+    findings: Findings,
+    section: str,
+    file: str,
+    *,
+    names: list[str],
+    row: str,
+    scan: str,
+    rows_in: int,
 ) -> Raw | None:
     relation = f"raw.{quoted(section)}"
     columns = ", ".join([*map(quoted, names), f"{row} AS {quoted(ROW)}", f"NULL::BIGINT AS {quoted(LINE)}"])
@@ -221,21 +231,28 @@ def _open_duckdb(session: Session, findings: Findings, section: str, source: Sou
         _damaged(findings, source.path, f"the DuckDB file cannot be opened ({shown(str(error).splitlines()[0])})")
         return None
     found = session.rows(
-        "SELECT schema_name, table_name FROM duckdb_tables() "
-        f"WHERE database_name = {literal(f'source:{path}')} ORDER BY ALL"
+        "SELECT table_schema AS schema, table_name AS name, table_type AS kind FROM information_schema.tables "
+        f"WHERE table_catalog = {literal(f'source:{path}')} ORDER BY ALL"
     )
-    tables = {t["table_name"] if t["schema_name"] == "main" else f"{t['schema_name']}.{t['table_name']}": t for t in found}
+    tables = {t["name"] if t["schema"] == "main" else f"{t['schema']}.{t['name']}": t for t in found}
     wanted = source.table or (next(iter(tables)) if len(tables) == 1 else "")
     if wanted not in tables:
         what = f"there is no table '{shown(wanted)}'" if wanted else "the file holds several tables or none"
         findings.problem("no-table", source.path, f"{what}; {nearest(wanted, list(tables))}", f"set [{section}] table")
         return None
     table = tables[wanted]
-    scan = f"{catalog}.{quoted(table['schema_name'])}.{quoted(table['table_name'])}"
+    scan = f"{catalog}.{quoted(table['schema'])}.{quoted(table['name'])}"
     names = [r["column_name"] for r in session.rows(f"SELECT column_name FROM (DESCRIBE {scan})")]
     if not check_names(findings, source.path, names):
         return None
     rows_in = session.one(f"SELECT count(*) AS n FROM {scan}")["n"]
     return _raw_view(
-        session, findings, section, source.path, names=names, row="rowid + 1", scan=scan, rows_in=rows_in
+        session,
+        findings,
+        section,
+        source.path,
+        names=names,
+        row="row_number() OVER ()" if table["kind"] == "VIEW" else "rowid + 1",
+        scan=scan,
+        rows_in=rows_in,
     )

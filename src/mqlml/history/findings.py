@@ -54,7 +54,12 @@ class Findings:
             self.notes.append(sentence)
 
     def set_aside(
-        self, table: str, raw: Raw, faulty: Mapping[Fault, Sequence[FaultyRow]], counts: Mapping[Fault, int], share: float
+        self,
+        table: str,
+        raw: Raw,
+        faulty: Mapping[Fault, Sequence[FaultyRow]],
+        counts: Mapping[Fault, int],
+        share: float,
     ) -> int:
         """Quarantine rows, or refuse the file when they are more than ``share`` of it.
 
@@ -68,14 +73,22 @@ class Findings:
         for fault, count in counts.items():
             rows = faulty.get(fault, ())
             if refused:
-                fix = f"{fault.fix}, or allow more than {share:.4g} of the rows with [{raw.section}] max_quarantined_share"
+                fix = f"{fault.fix}, or raise [{raw.section}] max_quarantined_share (now {share:.4g} of the rows)"
                 self.problem(
-                    fault.code, raw.file, fault.what, fix, column=fault.column, count=count, total=raw.rows_in,
+                    fault.code,
+                    raw.file,
+                    fault.what,
+                    fix,
+                    column=fault.column,
+                    count=count,
+                    total=raw.rows_in,
                     rows=[r.row for r in rows],
                 )
                 continue
             where = f" (column '{fault.column}')" if fault.column else ""
-            self.note(f"{raw.file}: {count:,} of {raw.rows_in:,} rows set aside{where}: {fault.what}.")
+            first = rows[0] if rows else None
+            place = "" if first is None else f" (first in {f'line {first.line}' if first.line else f'row {first.row}'})"
+            self.note(f"{raw.file}: {count:,} of {raw.rows_in:,} rows set aside{where}: {fault.what}{place}.")
             self.quarantined.extend(
                 {"table": table, "file": raw.file, "row": r.row, "line": r.line, "reason": fault.what, "raw": r.raw}
                 for r in rows

@@ -6,14 +6,15 @@ from typing import TYPE_CHECKING
 
 from mqlml.history.columns import Field, map_source
 from mqlml.history.contract import TableAccount
-from mqlml.history.findings import Fault
-from mqlml.history.session import ROW, quoted
-from mqlml.history.typed import FAULT, Typed, set_faults_aside, tell_flags, type_table
+from mqlml.history.layers import FAULT
+from mqlml.history.session import quoted
+from mqlml.history.setaside import count_faults, set_faults_aside, tell_stored_flags
+from mqlml.history.typed import Typed, type_table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from mqlml.config import Source
+    from mqlml.config import Links, Source, Suppress
     from mqlml.history.files import Raw
     from mqlml.history.findings import Findings
     from mqlml.history.session import Session
@@ -24,9 +25,16 @@ _LONGEST_CHAIN = 20
 
 
 def read_small(
-    session: Session, findings: Findings, raw: Raw, *, source: Source, fields: Sequence[Field], table: str, timezone: str | None
+    session: Session,
+    findings: Findings,
+    raw: Raw,
+    *,
+    source: Source,
+    fields: Sequence[Field],
+    table: str,
+    timezone: str | None,
 ) -> Typed | None:
-    """Load a table into ``raw.<table>_rows``, tell its flags and set its faulty rows aside, whoever they belong to.
+    """Load a table that concerns no single lead into ``raw.<table>_rows``.
 
     Returns
     -------
@@ -47,13 +55,9 @@ def read_small(
 def account_small(session: Session, findings: Findings, typed: Typed, *, source: Source) -> None:
     """Account for a table in which every good row is used, apart from repetitions."""
     raw = typed.raw
-    row = session.one(f"SELECT count(*) AS n{typed.flag_counts()} FROM ({typed.sql})")
-    tell_flags(findings, typed, [row[f"flag{i}"] for i in range(len(typed.flags))])
-    faults = session.rows(
-        f"SELECT {quoted(FAULT)} AS fault, count(*) AS n FROM ({typed.sql}) WHERE {quoted(FAULT)} IS NOT NULL GROUP BY ALL ORDER BY ALL"
-    )
-    counts = {r["fault"]: r["n"] for r in faults}
-    quarantined = set_faults_aside(session, findings, typed, counts, share=source.max_quarantined_share)
+    tell_stored_flags(session, findings, typed)
+    faults = count_faults(session, typed)
+    quarantined = set_faults_aside(session, findings, typed, faults, share=source.max_quarantined_share)
     used = session.one(f"SELECT count(*) AS n FROM ({distinct_sql(typed)})")["n"]
     twice = raw.rows_in - quarantined - used
     skipped = {"duplicate": twice} if twice else {}
@@ -61,25 +65,39 @@ def account_small(session: Session, findings: Findings, typed: Typed, *, source:
 
 
 def distinct_sql(typed: Typed) -> str:
-    """The good rows of a stored table, each once."""
+    """Select the good rows of a stored table, each once."""
     columns = ", ".join(quoted(c) for c in typed.columns)
     return f"SELECT DISTINCT {columns} FROM ({typed.sql}) WHERE {quoted(FAULT)} IS NULL"
 
 
-def read_links(session: Session, findings: Findings, raw: Raw, *, source: Source, timezone: str | None) -> bool:
+def link_sql(sql: str, *, time: str) -> str:
+    """Replace merged and foreign ids by the lead they belong to from ``valid_from`` on."""
+    holds = f"l.lead_id IS NOT NULL AND (l.valid_from IS NULL OR t.{quoted(time)} >= l.valid_from)"
+    return (
+        f"(SELECT t.* REPLACE (CASE WHEN {holds} THEN l.lead_id ELSE t.lead_id END AS lead_id) "
+        f"FROM ({sql}) AS t LEFT JOIN links AS l ON l.other_id = t.lead_id)"
+    )
+
+
+def no_overlap(findings: Findings, raw: Raw) -> None:
+    """Refuse a file none of whose ids is a lead."""
+    what = "none of its lead ids occurs among the leads"
+    fix = f"check [{raw.section}] lead_id, and that both files come from the same system"
+    findings.problem("no-overlap", raw.file, what, fix, count=raw.rows_in, total=raw.rows_in)
+
+
+def read_links(session: Session, findings: Findings, raw: Raw, *, source: Links, timezone: str | None) -> bool:
     """Make ``links(other_id, lead_id, valid_from)``: one row per id, chains of merges followed to their end."""
     typed = read_small(session, findings, raw, source=source, fields=_LINKS, table="links", timezone=timezone)
     if typed is None:
         return False
     account_small(session, findings, typed, source=source)
-    session.run(f"CREATE TABLE links AS {distinct_sql(typed)} ORDER BY ALL")
-    session.run("DELETE FROM links WHERE other_id = lead_id")
-    several = session.one(
-        "SELECT count(*) AS n FROM (SELECT other_id FROM links GROUP BY other_id HAVING count(*) > 1)"
-    )["n"]
+    session.run(f"CREATE TABLE links AS SELECT * FROM ({distinct_sql(typed)}) WHERE other_id <> lead_id ORDER BY ALL")
+    several = session.one("SELECT count(*) - count(DISTINCT other_id) AS n FROM links")["n"]
     if several:
         what = "an id belongs to several leads or has several dates"
-        findings.problem("link-conflict", raw.file, what, "keep one row per id", column=source.other_id, count=several, total=raw.rows_in)
+        place = {"column": source.other_id, "count": several, "total": raw.rows_in}
+        findings.problem("link-conflict", raw.file, what, "keep one row per id", **place)
         return False
     return _follow_chains(session, findings, raw)
 
@@ -99,7 +117,13 @@ def _follow_chains(session: Session, findings: Findings, raw: Raw) -> bool:
 
 
 def read_suppressed(
-    session: Session, findings: Findings, raw: Raw | None, *, source: Source | None, timezone: str | None, linked: bool
+    session: Session,
+    findings: Findings,
+    raw: Raw | None,
+    *,
+    source: Suppress | None,
+    timezone: str | None,
+    linked: bool,
 ) -> bool:
     """Make ``raw.suppressed(lead_id)``, merged ids included; True when it has rows."""
     session.run("CREATE TABLE raw.suppressed (lead_id VARCHAR)")
@@ -112,7 +136,7 @@ def read_suppressed(
     session.run(f"INSERT INTO raw.suppressed {distinct_sql(typed)}")
     if linked:
         session.run(
-            "INSERT INTO raw.suppressed SELECT DISTINCT l.lead_id FROM links AS l "
-            "WHERE l.other_id IN (SELECT lead_id FROM raw.suppressed) AND l.lead_id NOT IN (SELECT lead_id FROM raw.suppressed)"
+            "INSERT INTO raw.suppressed SELECT DISTINCT lead_id FROM links "
+            "WHERE other_id IN (FROM raw.suppressed) AND lead_id NOT IN (FROM raw.suppressed)"
         )
     return bool(session.one("SELECT count(*) AS n FROM raw.suppressed")["n"])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -10,9 +10,12 @@ import pyarrow as pa
 from mqlml.history.columns import Field, listed, map_columns
 from mqlml.history.contract import UTC_TIME, TableAccount
 from mqlml.history.findings import Fault
+from mqlml.history.identities import link_sql, no_overlap
+from mqlml.history.layers import FAULT
 from mqlml.history.leads import FILTERED, IGNORED, STATUS, SUPPRESSED, UNKNOWN, USED
 from mqlml.history.session import ROW, literals, quoted
-from mqlml.history.typed import FAULT, Typed, set_faults_aside, tell_flags, type_table
+from mqlml.history.setaside import set_faults_aside, tell_stored_flags
+from mqlml.history.typed import Typed, type_table
 
 if TYPE_CHECKING:
     from mqlml.config import Config, Outcomes, Source
@@ -40,24 +43,6 @@ OUTCOMES = pa.schema(
     ]
 )
 
-_OPEN, _TWICE = "open", "duplicate"
-
-
-@dataclass(frozen=True)
-class _Labels:
-    """SQL over the typed outcomes that gives the label of a row."""
-
-    sql: str
-
-    @classmethod
-    def of(cls, outcomes: Outcomes) -> _Labels:
-        cases = [
-            f"WHEN trim(outcome) IN ({literals(list(words))}) THEN '{label}'"
-            for label, words in (("won", outcomes.won), ("lost", outcomes.lost), ("ignore", outcomes.ignore))
-            if words
-        ]
-        return cls(f"CASE {' '.join(cases)} WHEN trim(coalesce(outcome, '')) <> '' THEN 'unknown' END")
-
 
 def outcome_columns(config: Config, raw: Raw) -> tuple[str, ...]:
     """Columns of the leads file that tell the outcome; none when outcomes have their own file."""
@@ -67,7 +52,7 @@ def outcome_columns(config: Config, raw: Raw) -> tuple[str, ...]:
     return tuple(name for name in names if name in raw.columns)
 
 
-def read_outcomes(session: Session, findings: Findings, raw: Raw, *, config: Config) -> pa.Table | None:
+def read_outcomes(session: Session, findings: Findings, raw: Raw, *, config: Config, linked: bool) -> pa.Table | None:
     """Read the outcomes and mark leads with an ignored one in ``raw.known``.
 
     Returns
@@ -75,51 +60,73 @@ def read_outcomes(session: Session, findings: Findings, raw: Raw, *, config: Con
     pa.Table or None
         Schema ``OUTCOMES``; None when the file cannot be used.
     """
+    typed = plan_outcomes(session, findings, raw, config=config)
+    if typed is None:
+        return None
+    dated = config.outcomes.decided_at in raw.columns
+    if not dated:
+        findings.note(f"{raw.file}: there is no time of decision; only the final outcome of each lead is known.")
+    share = _source(config).max_quarantined_share
+    stored = _judge(session, typed, config.outcomes, dated=dated, linked=linked)
+    if not _check_values(session, findings, stored, config.outcomes):
+        return None
+    _check_dates(session, findings, stored, share=share)
+    return _finish(session, findings, stored, share=share)
+
+
+def plan_outcomes(session: Session, findings: Findings, raw: Raw, *, config: Config) -> Typed | None:
+    """Find and type the columns; None when that fails, with the reasons among the problems."""
     outcomes = config.outcomes
-    source: Source = outcomes if outcomes.path else config.leads
-    fields = (FIELDS[0], Field("outcome", "text", required=True), *FIELDS[2:])
-    names = {field.name: getattr(outcomes, field.name) for field in fields}
+    names = {field.name: getattr(outcomes, field.name) for field in FIELDS}
+    keys = {name: f"[outcomes] {name}" for name in names}
     if not outcomes.path:
-        names["lead_id"] = config.leads.id
-    mapped = map_columns(findings, raw, fields, names=names, explicit=outcomes.model_fields_set)
+        names["lead_id"], keys["lead_id"] = config.leads.id, "[leads] id"
+    needed = [replace(field, required=field.name in ("lead_id", "outcome")) for field in FIELDS]
+    mapped = map_columns(findings, raw, needed, names=names, keys=keys, explicit=outcomes.model_fields_set)
     if mapped is None:
         return None
     missing = () if outcomes.path else config.leads.missing
-    typed = type_table(
-        session, findings, mapped, FIELDS, table="outcomes", source=source, timezone=config.leads.timezone, missing=missing
+    zone, source = config.leads.timezone, _source(config)
+    return type_table(
+        session, findings, mapped, FIELDS, table="outcomes", source=source, timezone=zone, missing=missing
     )
-    if typed is None:
-        return None
-    dated = mapped.columns["decided_at"] is not None
-    if not dated:
-        findings.note(f"{raw.file}: there is no time of decision; only the final outcome of each lead is known.")
-    return _judge(session, findings, typed, source=source, outcomes=outcomes, dated=dated, linked=bool(config.links and outcomes.path))
 
 
-def _judge(
-    session: Session, findings: Findings, typed: Typed, *, source: Source, outcomes: Outcomes, dated: bool, linked: bool
-) -> pa.Table | None:
-    day = "date_trunc('day', k.created_at)" if dated else "NULL::TIMESTAMP"
-    undated = Fault("no-decision-date", "won, but without the time of the decision", "fill it in, or set decided_at = \"\" in [outcomes]", outcomes.decided_at)
+def _source(config: Config) -> Source:
+    """The section that says how the file of the outcomes is written."""
+    return config.outcomes if config.outcomes.path else config.leads
+
+
+def _judge(session: Session, typed: Typed, outcomes: Outcomes, *, dated: bool, linked: bool) -> Typed:
+    """Store the outcomes as ``raw.outcome_rows`` with label, status of the lead, and two faults of their own."""
+    fix = 'fill it in, or set decided_at = "" in [outcomes]'
+    undated = Fault("no-decision-date", "won, but without the time of the decision", fix, outcomes.decided_at)
     early = Fault("early-outcome", "decided before the lead was created", "correct the times", outcomes.decided_at)
     first = len(typed.faults)
-    typed = Typed(typed.table, typed.raw, typed.sql, typed.columns, (*typed.faults, undated, early), typed.flags)
-    label = _Labels.of(outcomes).sql
-    mapped = link_sql(typed.sql, time="decided_at") if linked else f"({typed.sql})"
-    at_midnight = "t.decided_at = date_trunc('day', t.decided_at)"
-    session.run(
-        f"CREATE TABLE raw.outcome_rows AS SELECT * REPLACE (CASE WHEN {quoted(FAULT)} IS NOT NULL THEN {quoted(FAULT)} "
+    # a date without a time may lie before a lead that was created later on the same day
+    days = "true" if "decided_at" in typed.days else "decided_at = date_trunc('day', decided_at)"
+    decided = f"decided_at + CASE WHEN {days} THEN INTERVAL 1 DAY ELSE INTERVAL 0 DAY END"
+    fault = (
+        f"CASE WHEN {quoted(FAULT)} IS NOT NULL THEN {quoted(FAULT)} "
         f"WHEN {str(dated).lower()} AND label = 'won' AND decided_at IS NULL THEN {first} "
-        f"WHEN label IN ('won', 'lost') AND early THEN {first + 1} END AS {quoted(FAULT)}) FROM ("
-        f"SELECT t.*, {label} AS label, coalesce(k.status, {UNKNOWN}) AS status, "
-        f"t.decided_at < CASE WHEN {at_midnight} THEN {day} ELSE k.created_at END AS early "
-        f"FROM {mapped} AS t LEFT JOIN raw.known AS k USING (lead_id))"
+        f"WHEN label IN ('won', 'lost') AND decided_at < created_at AND {decided} <= created_at THEN {first + 1} END"
     )
-    stored = typed.over("raw.outcome_rows")
-    if not _check_values(session, findings, stored, outcomes):
-        return None
-    _check_dates(session, findings, stored, share=source.max_quarantined_share, undated=first)
-    return _finish(session, findings, stored, share=source.max_quarantined_share)
+    session.run(
+        f"CREATE TABLE raw.outcome_rows AS SELECT * EXCLUDE (created_at) REPLACE ({fault} AS {quoted(FAULT)}) FROM ("
+        f"SELECT t.*, {_label_sql(outcomes)} AS label, coalesce(k.status, {UNKNOWN}) AS status, k.created_at "
+        f"FROM {link_sql(typed.sql, time='decided_at') if linked else f'({typed.sql})'} AS t "
+        "LEFT JOIN raw.known AS k USING (lead_id))"
+    )
+    return replace(typed, faults=(*typed.faults, undated, early)).over("raw.outcome_rows")
+
+
+def _label_sql(outcomes: Outcomes) -> str:
+    cases = [
+        f"WHEN trim(outcome) IN ({literals(list(words))}) THEN '{label}'"
+        for label, words in (("won", outcomes.won), ("lost", outcomes.lost), ("ignore", outcomes.ignore))
+        if words
+    ]
+    return f"CASE {' '.join(cases)} WHEN trim(coalesce(outcome, '')) <> '' THEN 'unknown' END"
 
 
 def _check_values(session: Session, findings: Findings, typed: Typed, outcomes: Outcomes) -> bool:
@@ -133,30 +140,34 @@ def _check_values(session: Session, findings: Findings, typed: Typed, outcomes: 
     lists = ", ".join(f"{key} = [{listed(getattr(outcomes, key))}]" for key in ("won", "lost", "ignore"))
     more = f" and {len(found) - 10} more" if len(found) > 10 else ""
     findings.problem(
-        "unknown-outcome", typed.raw.file,
+        "unknown-outcome",
+        typed.raw.file,
         f"the outcomes {listed([r['outcome'] for r in found[:10]])}{more} are in no list of [outcomes] ({lists})",
         "add each to won, lost or ignore in [outcomes], spelled exactly; leave the cell empty for open leads",
-        column=outcomes.outcome, count=sum(r["n"] for r in found), total=typed.raw.rows_in,
-    )  # fmt: skip
+        column=outcomes.outcome,
+        count=sum(r["n"] for r in found),
+        total=typed.raw.rows_in,
+    )
     return False
 
 
-def _check_dates(session: Session, findings: Findings, typed: Typed, *, share: float, undated: int) -> None:
+def _check_dates(session: Session, findings: Findings, typed: Typed, *, share: float) -> None:
     """Wins without a date are measured against the wins: losing most of them would turn the labels around."""
+    number, raw = len(typed.faults) - 2, typed.raw
+    undated = f"label = 'won' AND {quoted(FAULT)} = {number}"
     found = session.one(
-        f"SELECT count(*) FILTER ({quoted(FAULT)} = {undated}) AS undated, count(*) AS wins, "
-        f"list({quoted(ROW)} ORDER BY {quoted(ROW)}) FILTER ({quoted(FAULT)} = {undated})[:5] AS rows "
-        f"FROM raw.outcome_rows WHERE label = 'won' AND status = {USED}"
+        f"SELECT count(*) FILTER ({undated}) AS undated, count(*) FILTER (label = 'won') AS wins, "
+        "count(*) FILTER (label = 'lost' AND decided_at IS NULL) AS lost, "
+        f"list({quoted(ROW)} ORDER BY {quoted(ROW)}) FILTER ({undated})[:5] AS rows "
+        f"FROM raw.outcome_rows WHERE status = {USED}"
     )
-    fault = typed.faults[undated]
-    if found["undated"] > share * found["wins"] and found["undated"] <= share * typed.raw.rows_in:
-        findings.problem(
-            fault.code, typed.raw.file, f"{fault.what} ({found['wins']:,} were won)", fault.fix,
-            column=fault.column, count=found["undated"], total=typed.raw.rows_in, rows=found["rows"],
-        )  # fmt: skip
-    lost = session.one(f"SELECT count(*) AS n FROM raw.outcome_rows WHERE label = 'lost' AND decided_at IS NULL AND status = {USED}")["n"]
-    if lost and fault.column in typed.raw.columns:
-        findings.note(f"{typed.raw.file}: {lost:,} lost leads have no time of decision.")
+    fault = typed.faults[number]
+    if share * found["wins"] < found["undated"] <= share * raw.rows_in:
+        what = f"{fault.what} ({found['wins']:,} were won)"
+        place = {"column": fault.column, "count": found["undated"], "total": raw.rows_in, "rows": found["rows"]}
+        findings.problem(fault.code, raw.file, what, fault.fix, **place)
+    if found["lost"] and fault.column in raw.columns:
+        findings.note(f"{raw.file}: {found['lost']:,} lost leads have no time of decision.")
 
 
 def _finish(session: Session, findings: Findings, typed: Typed, *, share: float) -> pa.Table:
@@ -169,17 +180,17 @@ def _finish(session: Session, findings: Findings, typed: Typed, *, share: float)
         f"SELECT {columns} FROM raw.outcome_rows JOIN raw.known AS k USING (lead_id) "
         f"WHERE k.status = {USED} AND {quoted(FAULT)} IS NULL AND label IN ('won', 'lost')"
     )
-    table = session.table(f"SELECT DISTINCT * FROM ({good}) ORDER BY lead_id, decided_at NULLS FIRST, outcome, value, lost_reason, pipeline")
+    order = "lead_id, decided_at NULLS FIRST, outcome, value, lost_reason, pipeline"
+    table = session.table(f"SELECT DISTINCT * FROM ({good}) ORDER BY {order}")
     _account(session, findings, typed, used=table.num_rows, share=share)
     return table.cast(OUTCOMES).combine_chunks()
 
 
 def _account(session: Session, findings: Findings, typed: Typed, *, used: int, share: float) -> None:
     raw = typed.raw
-    flags = session.one(f"SELECT count(*) AS n{typed.flag_counts()} FROM raw.outcome_rows")
-    tell_flags(findings, typed, [flags[f"flag{i}"] for i in range(len(typed.flags))])
+    tell_stored_flags(session, findings, typed)
     groups = session.rows(
-        f"SELECT CASE WHEN o.lead_id IS NULL OR o.status = {USED} THEN {quoted(FAULT)} END AS fault, "
+        f"SELECT CASE WHEN {quoted(FAULT)} = 0 OR o.status = {USED} THEN {quoted(FAULT)} END AS fault, "
         f"coalesce(k.status, {UNKNOWN}) AS status, label, count(*) AS n "
         "FROM raw.outcome_rows AS o LEFT JOIN raw.known AS k ON k.lead_id = o.lead_id GROUP BY ALL ORDER BY ALL"
     )
@@ -192,28 +203,13 @@ def _account(session: Session, findings: Findings, typed: Typed, *, used: int, s
             reason = STATUS[group["status"]]
             skipped[reason] = skipped.get(reason, 0) + group["n"]
         elif group["label"] is None:
-            skipped[_OPEN] = skipped.get(_OPEN, 0) + group["n"]
-    quarantined = set_faults_aside(session, findings, typed, faults, share=share, only=f"lead_id IS NULL OR status = {USED}")
+            skipped["open"] = skipped.get("open", 0) + group["n"]
+    quarantined = set_faults_aside(
+        session, findings, typed, faults, share=share, only=f"{quoted(FAULT)} = 0 OR status = {USED}"
+    )
     twice = raw.rows_in - quarantined - used - sum(skipped.values())
     if twice:
-        skipped[_TWICE] = twice
+        skipped["duplicate"] = twice
     if raw.rows_in and skipped.get(STATUS[UNKNOWN], 0) == raw.rows_in:
         no_overlap(findings, raw)
     findings.accounts.append(TableAccount("outcomes", raw.file, raw.rows_in, used, quarantined, skipped))
-
-
-def no_overlap(findings: Findings, raw: Raw) -> None:
-    """Refuse a file none of whose ids is a lead."""
-    findings.problem(
-        "no-overlap", raw.file, "none of its lead ids occurs among the leads",
-        f"check [{raw.section}] lead_id, and that both files come from the same system", count=raw.rows_in, total=raw.rows_in,
-    )  # fmt: skip
-
-
-def link_sql(sql: str, *, time: str) -> str:
-    """Replace merged and foreign ids by the lead they belong to from ``valid_from`` on."""
-    return (
-        "(SELECT t.* REPLACE (CASE WHEN l.lead_id IS NOT NULL AND "
-        f"(l.valid_from IS NULL OR t.{quoted(time)} >= l.valid_from) THEN l.lead_id ELSE t.lead_id END AS lead_id) "
-        f"FROM ({sql}) AS t LEFT JOIN links AS l ON l.other_id = t.lead_id)"
-    )

@@ -7,22 +7,41 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import duckdb
-import pyarrow as pa
 
-from mqlml.errors import DataRefused, EngineError, shown
-from mqlml.history.attributes import AttributeKind
+from mqlml.errors import DataRefused, EngineError, Problem, shown
+from mqlml.history.columns import map_source
 from mqlml.history.contract import HANDOVERS, History
-from mqlml.history.facts import CHANGES, EVENTS, STAGES, Circumstances, read_facts, read_handovers, read_spend
+from mqlml.history.facts import (
+    CHANGES,
+    EVENTS,
+    HANDED,
+    SPEND,
+    STAGES,
+    Circumstances,
+    read_facts,
+    read_handovers,
+    read_spend,
+)
 from mqlml.history.files import Raw, open_source
 from mqlml.history.findings import Findings
 from mqlml.history.identities import read_links, read_suppressed
 from mqlml.history.leads import finish_leads, read_leads
-from mqlml.history.outcomes import OUTCOMES, outcome_columns, read_outcomes
+from mqlml.history.outcomes import OUTCOMES, outcome_columns, plan_outcomes, read_outcomes
 from mqlml.history.session import Session
+from mqlml.history.typed import type_table
 
 if TYPE_CHECKING:
     from mqlml.config import Config, Source
+    from mqlml.history.attributes import AttributeKind
 
+ORDER = ("leads", "outcomes", "events", "changes", "stages", "handovers", "links", "spend", "suppress")
+"""Tables in the order of the accounts."""
+
+_FACTS = {
+    "events": ("events", EVENTS, "occurred_at"),
+    "history": ("changes", CHANGES, "changed_at"),
+    "stages": ("stages", STAGES, "entered_at"),
+}
 _SECTIONS = ("leads", "links", "suppress", "outcomes", "events", "history", "stages", "handovers", "spend")
 
 
@@ -54,47 +73,54 @@ def read_history(config: Config, *, kinds: Mapping[str, AttributeKind] | None = 
     try:
         return _read(session, Findings(), config, kinds)
     except duckdb.Error as error:
-        session.close()
-        raise EngineError(f"DuckDB failed while reading: {shown(str(error).splitlines()[0])}.", hint="try again") from error
+        raise _as_ours(error, session) from error
     except BaseException:
         session.close()
         raise
 
 
-def _read(
-    session: Session, findings: Findings, config: Config, kinds: Mapping[str, AttributeKind] | None
-) -> History:
+def _as_ours(error: duckdb.Error, session: Session) -> Exception:
+    """Tell a damaged file from a failing machine, and both from a bug."""
+    session.close()
+    text = str(error).splitlines()[0]
+    if isinstance(error, (duckdb.IOException, duckdb.OutOfMemoryException)):
+        return EngineError(f"DuckDB failed while reading: {text}.", hint="see whether disk and memory suffice")
+    damaged = [path.name for path in session.sources if str(path) in text]
+    if damaged:
+        what = f"a part of the file cannot be read ({shown(text.rsplit(':', 1)[-1].strip())})"
+        return DataRefused([Problem("damaged", damaged[0], what, "export the file again; it is damaged")])
+    return error
+
+
+def _read(session: Session, findings: Findings, config: Config, kinds: Mapping[str, AttributeKind] | None) -> History:
     raws = _open_all(session, findings, config)
     session.harden()
-    timezone = config.leads.timezone
-    linked = bool(config.links and raws["links"]) and read_links(
-        session, findings, raws["links"], source=config.links, timezone=timezone
-    )
-    suppressed = read_suppressed(
-        session, findings, raws["suppress"], source=config.suppress, timezone=timezone, linked=linked
-    )
-    rows = outcomes = None
+    around = _identities(session, findings, config, raws)
+    rows = None
     if (raw := raws["leads"]) is not None:
-        rows = read_leads(
-            session, findings, raw, config=config, outcome_columns=outcome_columns(config, raw), kinds=kinds
-        )
-    if rows is not None:
-        outcomes_raw = raws["outcomes"]
-        outcomes = outcomes_raw and read_outcomes(session, findings, outcomes_raw, config=config)
-        around = Circumstances(linked, suppressed, timezone)
-        tables, handovers = _read_facts(session, findings, config, raws, around)
-        leads, attributes = finish_leads(session, findings, rows)
+        taken = outcome_columns(config, raw)
+        rows = read_leads(session, findings, raw, config=config, outcome_columns=taken, kinds=kinds)
+    if rows is None:
+        _look_at_columns(session, findings, config, raws)
+        raise DataRefused(findings.problems)
+    outcomes = handovers = None
+    if (raw := raws["outcomes"]) is not None:
+        linked = around.has_links and bool(config.outcomes.path)
+        outcomes = read_outcomes(session, findings, raw, config=config, linked=linked)
+    tables = _read_facts(session, findings, config, raws, around)
+    if config.handovers is not None and (raw := raws["handovers"]) is not None:
+        handovers = read_handovers(session, findings, raw, source=config.handovers, around=around)
+    leads, attributes = finish_leads(session, findings, rows)
     _refuse(session, findings)
-    assert rows is not None
-    session.run("SET preserve_insertion_order = false")
+    session.finish()
     return History(
         leads=leads,
         attributes=attributes,
         outcomes=OUTCOMES.empty_table() if outcomes is None else outcomes,
         handovers=HANDOVERS.empty_table() if handovers is None else handovers,
         connection=session.connection,
-        tables=tables | ({"links"} if linked else set()),
-        accounts=tuple(findings.accounts),
+        tables=tables,
+        accounts=tuple(sorted(findings.accounts, key=lambda account: ORDER.index(account.table))),
         notes=tuple(findings.notes),
         quarantine=findings.quarantine(),
         cleanup=session.close,
@@ -112,37 +138,59 @@ def _open_all(session: Session, findings: Findings, config: Config) -> dict[str,
     leads = raws["leads"]
     if leads is not None and not config.outcomes.path:
         rejected = sum(map(len, leads.rejects.values()))
-        raws["outcomes"] = replace(leads, section="outcomes", rows_in=leads.rows_in - rejected, rejects={})
+        raws["outcomes"] = replace(leads, rows_in=leads.rows_in - rejected, rejects={})
     return raws
+
+
+def _identities(session: Session, findings: Findings, config: Config, raws: Mapping[str, Raw | None]) -> Circumstances:
+    timezone = config.leads.timezone
+    linked = False
+    if config.links is not None and (raw := raws["links"]) is not None:
+        linked = read_links(session, findings, raw, source=config.links, timezone=timezone)
+    suppressed = read_suppressed(
+        session, findings, raws["suppress"], source=config.suppress, timezone=timezone, linked=linked
+    )
+    return Circumstances(linked, suppressed, timezone)
 
 
 def _read_facts(
     session: Session, findings: Findings, config: Config, raws: Mapping[str, Raw | None], around: Circumstances
-) -> tuple[frozenset[str], pa.Table | None]:
-    made = set()
-    for section, table, fields, time in (
-        ("events", "events", EVENTS, "occurred_at"),
-        ("history", "changes", CHANGES, "changed_at"),
-        ("stages", "stages", STAGES, "entered_at"),
-    ):
-        raw = raws[section]
+) -> frozenset[str]:
+    made = {"links"} if around.has_links else set()
+    for section, (table, fields, time) in _FACTS.items():
+        source, raw = getattr(config, section), raws[section]
         if raw is not None and read_facts(
-            session, findings, raw, source=getattr(config, section), fields=fields, table=table, time=time, around=around
+            session, findings, raw, source=source, fields=fields, table=table, time=time, around=around
         ):
             made.add(table)
-    handovers = None
-    if config.handovers is not None and (raw := raws["handovers"]) is not None:
-        handovers = read_handovers(session, findings, raw, source=config.handovers, around=around)
-    if config.spend is not None and (raw := raws["spend"]) is not None:
-        if read_spend(session, findings, raw, source=config.spend, timezone=around.timezone):
-            made.add("spend")
+    raw, spend = raws["spend"], config.spend
+    if (
+        raw is not None
+        and spend is not None
+        and read_spend(session, findings, raw, source=spend, timezone=around.timezone)
+    ):
+        made.add("spend")
     if config.events is None:
         findings.note("There is no [events] table: leads are judged by their attributes only.")
-    return frozenset(made), handovers
+    return frozenset(made)
+
+
+def _look_at_columns(session: Session, findings: Findings, config: Config, raws: Mapping[str, Raw | None]) -> None:
+    """Without leads nothing can be joined, but what is wrong with the other files is told in the same pass."""
+    if config.outcomes.path and (raw := raws["outcomes"]) is not None:
+        plan_outcomes(session, findings, raw, config=config)
+    every = {section: (table, fields) for section, (table, fields, _) in _FACTS.items()}
+    for section, (table, fields) in (every | {"handovers": ("handovers", HANDED), "spend": ("spend", SPEND)}).items():
+        source, raw = getattr(config, section), raws[section]
+        mapped = None if raw is None else map_source(findings, raw, source, fields)
+        if mapped is not None:
+            zone = config.leads.timezone
+            type_table(session, findings, mapped, fields, table=table, source=source, timezone=zone)
 
 
 def _refuse(session: Session, findings: Findings) -> None:
     for path in session.changed():
-        findings.problem("changed", path.name, "the file changed while it was read", "wait until its export is finished")
+        what = "the file changed while it was read"
+        findings.problem("changed", path.name, what, "wait until its export is finished")
     if findings.problems:
         raise DataRefused(findings.problems)

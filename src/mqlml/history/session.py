@@ -7,10 +7,12 @@ import tempfile
 import weakref
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import duckdb
-import pyarrow as pa
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 ROW = "mqlml:row"
 """Column of every raw relation: the data row in its file, from 1."""
@@ -101,6 +103,23 @@ class Session:
     def one(self, sql: str) -> dict[str, Any]:
         """Fetch the single row of an aggregate."""
         return self.rows(sql)[0]
+
+    def forget(self, section: str) -> None:
+        """Drop the raw texts of a CSV file once its typed table exists."""
+        self.run(f"DROP VIEW IF EXISTS raw.{quoted(section)}")
+        for table in (f"{section}:text", f"{section}_rows"):
+            self.run(f"DROP TABLE IF EXISTS raw.{quoted(table)}")
+
+    def finish(self) -> None:
+        """Drop what only the reading needed; views and the ids they leave out stay."""
+        tables = self.rows("SELECT table_name AS name FROM duckdb_tables() WHERE schema_name = 'raw'")
+        for name in (table["name"] for table in tables):
+            if name.endswith(":text"):
+                self.forget(name.removesuffix(":text"))
+            elif name != "suppressed":
+                self.run(f"DROP TABLE IF EXISTS raw.{quoted(name)}")
+        # nothing below asks for rows without saying in which order
+        self.run("SET preserve_insertion_order = false")
 
     def harden(self) -> None:
         """From here on SQL may read the watched files and spill, and nothing else."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import duckdb
 
@@ -23,7 +23,7 @@ ISO = (
     r"\d{4}-\d{2}-\d{2}"
     r"([T ]\d{2}:\d{2}(:\d{2}(\.\d{1,9})?)?( ?(Z|UTC|[+-]\d{2}(:?\d{2})?))?)?"
 )
-_ISO_DATE = r"\d{4}-\d{2}-\d{2}"
+_DATE_LENGTH = 10
 _OFFSET = r"[ 0-9](Z|UTC|[+-]\d{2}(:?\d{2})?)$"
 _SHAPES = (
     (r"\d{9,10}(\.\d+)?", "look like seconds since 1970"),
@@ -57,9 +57,16 @@ class Reading:
 
 
 def read_times(
-    session: Session, findings: Findings, raw: Raw, *, source: Source, columns: Sequence[str], missing: Sequence[str] = ()
+    session: Session,
+    findings: Findings,
+    raw: Raw,
+    *,
+    source: Source,
+    columns: Sequence[str],
+    missing: Sequence[str] = (),
+    plain: bool = False,
 ) -> dict[str, Reading]:
-    """Find out how each column of times is written.
+    """Find out how each column of times is written; ``plain`` when it is known to hold no infinite times.
 
     Returns
     -------
@@ -67,7 +74,7 @@ def read_times(
         Columns that cannot be read are absent, and the reason is among the problems.
     """
     texts = [c for c in columns if raw.columns[c] == "VARCHAR"]
-    readings = {c: r for c in columns if c not in texts and (r := _native(findings, raw, c)) is not None}
+    readings = {c: r for c in columns if c not in texts and (r := _native(findings, raw, c, plain=plain)) is not None}
     for column, counts in _profile(session, raw, source, texts, missing).items():
         reading = _from_text(session, findings, raw, source, column=column, counts=counts, missing=missing)
         if reading is not None:
@@ -81,22 +88,30 @@ def is_iso_sql(text: str) -> str:
 
 
 def _zoned(text: str) -> str:
-    return f"({is_iso_sql(text)} AND length({text}) > 10 AND regexp_matches({text}, {literal(_OFFSET)}))"
+    return f"({is_iso_sql(text)} AND length({text}) > {_DATE_LENGTH} AND regexp_matches({text}, {literal(_OFFSET)}))"
 
 
-def _native(findings: Findings, raw: Raw, column: str) -> Reading | None:
+def _bounded(value: str, time: str) -> str:
+    """Turn infinite times into a placeholder that counts as missing."""
+    return f"CASE WHEN isfinite({value}) OR {value} IS NULL THEN {time} ELSE TIMESTAMP '9999-12-31' END"
+
+
+def _native(findings: Findings, raw: Raw, column: str, *, plain: bool) -> Reading | None:
     type_, value = raw.columns[column], quoted(column)
     present = f"{value} IS NOT NULL"
     if type_ == "TIMESTAMP WITH TIME ZONE":
-        return Reading(None, f"{value} AT TIME ZONE 'UTC'", present)
+        # AT TIME ZONE would give the same, ten times slower
+        instant = f"make_timestamp(epoch_us({value}))"
+        return Reading(None, instant if plain else _bounded(value, instant), present)
     if type_.startswith("TIMESTAMP") and "TIME ZONE" not in type_:
-        return Reading(f"{value}::TIMESTAMP" if type_ != "TIMESTAMP" else value, None, present)
+        local = value if type_ == "TIMESTAMP" else f"{value}::TIMESTAMP"
+        return Reading(local if plain else _bounded(value, local), None, present)
     if type_ == "DATE":
-        return Reading(f"{value}::TIMESTAMP", None, present, days=True)
+        return Reading(_bounded(value, f"{value}::TIMESTAMP"), None, present, days=True)
     findings.problem(
         "time-type",
         raw.file,
-        f"the values are {type_}, not times; whether numbers are seconds, milliseconds or Excel's days is never guessed",
+        f"the values are {type_}, not times; whether numbers are seconds or Excel's days is never guessed",
         "store timestamps, or texts such as 2024-03-31T14:00:00Z",
         column=column,
     )
@@ -105,24 +120,21 @@ def _native(findings: Findings, raw: Raw, column: str) -> Reading | None:
 
 def _profile(
     session: Session, raw: Raw, source: Source, columns: Sequence[str], missing: Sequence[str]
-) -> dict[str, dict[str, Any]]:
+) -> dict[str, dict[str, int]]:
     """Count in one scan how the texts of each column are written."""
     if not columns:
         return {}
     parts = []
     for i, column in enumerate(columns):
-        text = f"trim({text_sql(column, 'VARCHAR', missing=missing)})"
+        text = _text(column, missing)
         iso = is_iso_sql(text)
-        declared = f"try_strptime({text}, {literal(source.timestamp_format)})" if source.timestamp_format else "NULL"
         parts += [
             f"count({text}) AS present{i}",
             f"count(*) FILTER ({iso}) AS iso{i}",
-            f"count(*) FILTER (regexp_full_match({text}, {literal(_ISO_DATE)})) AS days{i}",
+            f"count(*) FILTER ({iso} AND length({text}) = {_DATE_LENGTH}) AS days{i}",
             f"count(*) FILTER ({_zoned(text)}) AS zoned{i}",
-            f"count({declared}) AS declared{i}",
-            f"min({text}) FILTER (NOT {iso} AND {declared} IS NULL) AS odd{i}",
+            f"count({_declared(text, source)}) AS declared{i}",
         ]
-        parts += [f"count(*) FILTER (regexp_full_match({text}, {literal(s)})) AS shape{i}_{k}" for k, (s, _) in enumerate(_SHAPES)]
     try:
         row = session.one(f"SELECT {', '.join(parts)} FROM {raw.relation}")
     except duckdb.InvalidInputException as error:
@@ -130,51 +142,77 @@ def _profile(
             f"[{raw.section}] timestamp_format: '{shown(source.timestamp_format)}' is not a format.",
             hint='write it as in "%d.%m.%Y %H:%M"',
         ) from error
-    return {
-        column: {k.removesuffix(str(i)): v for k, v in row.items() if re.fullmatch(rf"[a-z]+{i}", k)}
-        | {"shapes": [row[f"shape{i}_{k}"] for k in range(len(_SHAPES))]}
-        for i, column in enumerate(columns)
-    }
+    keys = ("present", "iso", "days", "zoned", "declared")
+    return {column: {key: row[f"{key}{i}"] for key in keys} for i, column in enumerate(columns)}
+
+
+def _text(column: str, missing: Sequence[str]) -> str:
+    return f"trim({text_sql(column, 'VARCHAR', missing=missing)})"
+
+
+def _declared(text: str, source: Source) -> str:
+    pattern = source.timestamp_format
+    return "NULL" if pattern is None else f"try_strptime({text}, {literal(pattern)})"
 
 
 def _from_text(
-    session: Session, findings: Findings, raw: Raw, source: Source, *, column: str, counts: dict[str, Any],
+    session: Session,
+    findings: Findings,
+    raw: Raw,
+    source: Source,
+    *,
+    column: str,
+    counts: dict[str, int],
     missing: Sequence[str],
-) -> Reading | None:  # fmt: skip
-    text = f"trim({text_sql(column, 'VARCHAR', missing=missing)})"
-    present = f"{text} IS NOT NULL"
+) -> Reading | None:
+    text = _text(column, missing)
     use_declared = source.timestamp_format is not None and (counts["declared"] > 0 or counts["iso"] == 0)
-    read = counts["declared"] if use_declared else counts["iso"]
-    if counts["present"] - read > source.max_quarantined_share * raw.rows_in:
-        _refuse(findings, raw, source, column, counts)
+    unread = counts["present"] - counts["declared" if use_declared else "iso"]
+    if unread > source.max_quarantined_share * raw.rows_in:
+        what = _describe(session, raw, source, text)
+        fix = f'set timestamp_format in [{raw.section}], for example "%d/%m/%Y %H:%M", or write 2024-03-31T14:00:00Z'
+        findings.problem("time-format", raw.file, what, fix, column=column, count=unread, total=raw.rows_in)
         return None
-    if not use_declared:
-        iso = is_iso_sql(text)
-        zoned = _zoned(text)
-        local = f"CASE WHEN {iso} AND NOT ({zoned}) THEN TRY_CAST({text} AS TIMESTAMP) END"
-        instant = f"CASE WHEN {zoned} THEN TRY_CAST({text} AS TIMESTAMPTZ) AT TIME ZONE 'UTC' END"
-        naive = counts["zoned"] < counts["iso"]
-        days = 0 < counts["days"] == counts["iso"]
-        return Reading(local if naive else None, instant if counts["zoned"] or not naive else None, present, days=days)
-    pattern = source.timestamp_format or ""
-    parsed = f"try_strptime({text}, {literal(pattern)})"
-    kind = session.one(f"SELECT typeof(try_strptime('', {literal(pattern)})) AS kind")["kind"]
+    if use_declared:
+        return _by_format(session, text, source)
+    return _by_iso(text, counts)
+
+
+def _by_format(session: Session, text: str, source: Source) -> Reading:
+    parsed = _declared(text, source)
+    kind = session.one(f"SELECT typeof({_declared(literal(''), source)}) AS kind")["kind"]
+    present = f"{text} IS NOT NULL"
     if kind == "TIMESTAMP WITH TIME ZONE":
-        return Reading(None, f"{parsed} AT TIME ZONE 'UTC'", present)
-    return Reading(parsed, None, present, days=_CLOCK.search(pattern) is None)
+        return Reading(None, f"make_timestamp(epoch_us({parsed}))", present)
+    return Reading(parsed, None, present, days=_CLOCK.search(source.timestamp_format or "") is None)
 
 
-def _refuse(findings: Findings, raw: Raw, source: Source, column: str, counts: dict[str, Any]) -> None:
-    bad = counts["present"] - (counts["declared"] if source.timestamp_format and counts["declared"] else counts["iso"])
-    top = max(range(len(_SHAPES)), key=lambda k: counts["shapes"][k])
-    guess = f", which {_SHAPES[top][1]}," if counts["shapes"][top] > bad / 2 else ""
-    expected = f"'{source.timestamp_format}' or ISO 8601" if source.timestamp_format else "ISO 8601"
-    findings.problem(
-        "time-format",
-        raw.file,
-        f"values such as '{shown(counts['odd'])}'{guess} are not {expected}; dates are never guessed",
-        f'set timestamp_format in [{raw.section}], for example "%d/%m/%Y %H:%M", or write 2024-03-31T14:00:00Z',
-        column=column,
-        count=bad,
-        total=raw.rows_in,
+def _by_iso(text: str, counts: dict[str, int]) -> Reading:
+    """Read local times, instants or both; what all texts of the column are needs no test in each row."""
+    iso, zoned = is_iso_sql(text), _zoned(text)
+    all_iso, all_zoned = counts["iso"] == counts["present"], counts["zoned"] == counts["present"]
+    is_local = "true" if all_iso and not counts["zoned"] else f"{iso} AND NOT {zoned}"
+    local = f"CASE WHEN {is_local} THEN TRY_CAST({text} AS TIMESTAMP) END"
+    instant = (
+        f"CASE WHEN {'true' if all_zoned else zoned} THEN make_timestamp(epoch_us(TRY_CAST({text} AS TIMESTAMPTZ))) END"
     )
+    naive = counts["zoned"] < counts["iso"] or not counts["iso"]
+    return Reading(
+        local if naive else None,
+        instant if counts["zoned"] else None,
+        f"{text} IS NOT NULL",
+        days=0 < counts["days"] == counts["iso"],
+    )
+
+
+def _describe(session: Session, raw: Raw, source: Source, text: str) -> str:
+    """Say what the texts look like that are no times."""
+    wrong = f"{text} IS NOT NULL AND NOT {is_iso_sql(text)} AND {_declared(text, source)} IS NULL"
+    shapes = ", ".join(
+        f"count(*) FILTER (regexp_full_match({text}, {literal(shape)})) AS s{i}" for i, (shape, _) in enumerate(_SHAPES)
+    )
+    row = session.one(f"SELECT min({text}) AS example, count(*) AS n, {shapes} FROM {raw.relation} WHERE {wrong}")
+    top = max(range(len(_SHAPES)), key=lambda i: row[f"s{i}"])
+    guess = f", which {_SHAPES[top][1]}," if row[f"s{top}"] > row["n"] / 2 else ""
+    expected = f"'{source.timestamp_format}' or ISO 8601" if source.timestamp_format else "ISO 8601"
+    return f"values such as '{shown(row['example'])}'{guess} are not {expected}; dates are never guessed"

@@ -103,6 +103,7 @@ def judge(rows: Rows, tested: Tested, plan: Plan, *, segments: Mapping[str, npt.
         "ece_if_perfect": perfect,
         "ladder": ladder,
         "reliability": reliability(won, p, lead, resampler),
+        "by_month": _by_month(rows, tested),
         "by_segment": _by_segment(won, p, {k: v[row] for k, v in segments.items()}),
     }
     return Judgement(_verdict(ladder, metrics, wins, plan), metrics, evaluation)
@@ -147,6 +148,23 @@ def _ladder(won: Floats, p: Floats, baselines: Mapping[str, Floats], resampler: 
             }
         )
     return rungs
+
+
+def _by_month(rows: Rows, tested: Tested) -> list[dict[str, Any]]:
+    """Promised against realised rates of every tested month, in a history with dates."""
+    if rows.timing not in {"horizon", "final"}:
+        return []
+    month = rows.when[tested.row].astype("datetime64[us]").astype("datetime64[M]")
+    won = rows.won[tested.row]
+    return [
+        {
+            "month": str(m),
+            "promised": float(tested.p[month == m].mean()),
+            "won": float(won[month == m].mean()),
+            "snapshots": int((month == m).sum()),
+        }
+        for m in np.unique(month)
+    ]
 
 
 def _by_segment(won: Floats, p: Floats, segments: Mapping[str, npt.NDArray[np.str_]]) -> list[dict[str, Any]]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -88,9 +90,8 @@ class Blend:
     @cached_property
     def boosters(self) -> tuple[Booster, ...]:
         """The bags, parsed from their texts."""
-        from lightgbm import Booster
-
-        return tuple(Booster(model_str=text) for text in self.trees)
+        lightgbm = _lightgbm()
+        return tuple(lightgbm.Booster(model_str=text) for text in self.trees)
 
     def halves(self, matrix: Floats) -> tuple[Floats, Floats]:
         """Raw log-odds of the logistic half and of the trees (equal to the former without trees)."""
@@ -189,8 +190,7 @@ def best_weight(straight: Floats, bagged: Floats, won: Floats) -> float:
 
 def _fit_bag(matrix: Floats, won: Floats, out: npt.NDArray[np.bool_], recipe: Recipe, bag: int) -> tuple[str, Floats]:
     """One bag: fitted without one fold, stopped early on it; the model text and the fold's raw scores."""
-    import lightgbm
-
+    lightgbm = _lightgbm()
     parameters = recipe.tree_parameters(bag)
     names = [f"f{j}" for j in range(matrix.shape[1])]
     learn = lightgbm.Dataset(matrix[~out], won[~out], feature_name=names, params=parameters, free_raw_data=True)
@@ -205,6 +205,14 @@ def _fit_bag(matrix: Floats, won: Floats, out: npt.NDArray[np.bool_], recipe: Re
     text = booster.model_to_string(num_iteration=booster.best_iteration)
     raw = np.asarray(booster.predict(matrix[out], raw_score=True, num_iteration=booster.best_iteration))
     return _without_parameters(text), raw
+
+
+def _lightgbm() -> ModuleType:
+    """LightGBM, its idle threads asleep: by default they spin, which on a busy machine makes two slower than one."""
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    import lightgbm
+
+    return lightgbm
 
 
 def _without_parameters(text: str) -> str:

@@ -28,6 +28,8 @@ Floats = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
 
 _WINS_TO_TEACH = 50
+# Weekly snapshots of a lead are nearly the same observation: beyond this many rows a fit only gets slower.
+_ROWS_TO_FIT = 50_000
 _REFERENCE_QUANTILES = 1_001
 
 
@@ -123,6 +125,7 @@ def _fit(
     min_leads: int,
     step: Callable[[], None],
 ) -> tuple[Encoder, Blend, Calibrator]:
+    chosen = _thinned(chosen, seed=recipe.seed)
     part, lead = table.filter(chosen), rows.lead[chosen]
     encoder = fit_encoder(part, features.features, lead=lead, min_leads=min_leads)
     matrix = encoder.transform(mask_levels(part, encoder, lead=lead, seed=recipe.seed))
@@ -130,6 +133,16 @@ def _fit(
         matrix, rows.won[chosen], lead=lead, group=rows.group[chosen], recipe=recipe, step=step
     )
     return encoder, blend, calibrator
+
+
+def _thinned(chosen: Flags, *, seed: int) -> Flags:
+    """Keep a random ``_ROWS_TO_FIT`` of the chosen rows, each with the same chance."""
+    row = np.flatnonzero(chosen)
+    if len(row) <= _ROWS_TO_FIT:
+        return chosen
+    kept = np.zeros(len(chosen), dtype=bool)
+    kept[np.random.default_rng(seed).choice(row, _ROWS_TO_FIT, replace=False)] = True
+    return kept
 
 
 def _score_round(

@@ -34,8 +34,6 @@ Integers = npt.NDArray[np.int64]
 
 # LightGBM's kZeroThreshold, a float32 there.
 _ZERO = float(np.float32(1e-35))
-# Rows per pass over all tables: few enough for their columns to stay in the cache, enough to pay for the tables.
-_BLOCK = 1024
 
 
 class Nodes(NamedTuple):
@@ -59,7 +57,17 @@ class Leaves(NamedTuple):
 
 
 class Groups(NamedTuple):
-    """Groups of leaves: where the leaves, nodes, columns and the table of each begin; one entry more than groups."""
+    """Groups of leaves that share a table.
+
+    Attributes
+    ----------
+    leaves, nodes, columns, table : ndarray of int64, shape (groups + 1,)
+        Where each group's leaves, nodes, columns and table begin.
+    node : ndarray of int64
+        Nodes that decide about any leaf of the group; the answer of the first is the lowest bit of the pattern.
+    column : ndarray of int64
+        Distinct columns of these nodes, ascending.
+    """
 
     leaves: Integers
     nodes: Integers
@@ -98,11 +106,8 @@ def _shapley(
 
 
 @_compiled
-def _walk(nodes: Nodes, leaf: int, parent: int, rows: float, column: Integers, share: Floats, owner: Integers) -> int:
-    """Gather the players on a leaf's path, from the leaf up; returns how many.
-
-    ``owner`` gets the player of each node on the path.
-    """
+def _walk(nodes: Nodes, parent: int, rows: float, column: Integers, share: Floats, owner: Integers) -> int:
+    """Gather the players on a path from a leaf up and, in ``owner``, the player of each node; returns how many."""
     players, step = 0, 0
     node, below = parent, rows
     while node >= 0:
@@ -122,43 +127,71 @@ def _walk(nodes: Nodes, leaf: int, parent: int, rows: float, column: Integers, s
 
 
 @_compiled
-def fill_tables(nodes: Nodes, leaves: Leaves, groups: Groups, rule: Quadrature, widest: int, table: Floats) -> None:
-    """Add every grouped leaf to its group's table, shape (columns of the group, patterns of its nodes) each."""
-    column, owner = np.empty(widest, np.int64), np.empty(widest, np.int64)
-    mask, want, slot = np.empty(widest, np.int64), np.empty(widest, np.int64), np.empty(widest, np.int64)
-    share, holds, scratch = np.empty(widest), np.empty(widest), np.empty(widest)
-    local = np.empty((1 << widest, widest))
+def _conditions(
+    nodes: Nodes, child: int, parent: int, owner: Integers, listed: Integers, mask: Integers, want: Integers
+) -> None:
+    """Find, for each player, its nodes among the group's ``listed`` ones, and which of them have to answer "left"."""
+    node, step = parent, 0
+    while node >= 0:
+        bit = 0
+        while listed[bit] != node:
+            bit += 1
+        mask[owner[step]] |= 1 << bit
+        if nodes.left[node] == child:
+            want[owner[step]] |= 1 << bit
+        node, child, step = nodes.parent[node], node, step + 1
+
+
+@_compiled
+def _spread(
+    values: Floats, mask: Integers, want: Integers, start: Integers, players: int, patterns: int, table: Floats
+) -> None:
+    """Add a leaf's values, by which players hold, to the tables of its columns, by pattern of the group's nodes."""
+    for pattern in range(patterns):
+        met = 0
+        for i in range(players):
+            met |= int((pattern & mask[i]) == want[i]) << i
+        for i in range(players):
+            table[start[i] + pattern] += values[met, i]
+
+
+@_compiled
+def fill_tables(nodes: Nodes, leaves: Leaves, groups: Groups, rule: Quadrature, bits: int, table: Floats) -> None:
+    """Add every leaf's Shapley values to its group's table, whose rows are columns, and columns patterns.
+
+    Parameters
+    ----------
+    nodes, leaves, groups, rule
+        The leaves in the order of their groups.
+    bits : int
+        Most nodes of a group.
+    table : ndarray of float64
+        Zeros; the tables of all groups, one after the other.
+    """
+    column, owner = np.empty(bits, np.int64), np.empty(bits, np.int64)
+    mask, want, start = np.empty(bits, np.int64), np.empty(bits, np.int64), np.empty(bits, np.int64)
+    share, holds, scratch = np.empty(bits), np.empty(bits), np.empty(bits)
+    values = np.empty((1 << bits, bits))
     for group in range(len(groups.leaves) - 1):
-        first_node, bits = groups.nodes[group], groups.nodes[group + 1] - groups.nodes[group]
-        first_column = groups.columns[group]
+        listed = groups.node[groups.nodes[group] : groups.nodes[group + 1]]
+        patterns = 1 << len(listed)
+        slots = groups.column[groups.columns[group] : groups.columns[group + 1]]
         for place in range(groups.leaves[group], groups.leaves[group + 1]):
             parent = leaves.parent[place]
-            players = _walk(nodes, leaves.leaf[place], parent, leaves.rows[place], column, share, owner)
+            players = _walk(nodes, parent, leaves.rows[place], column, share, owner)
             mask[:players] = 0
             want[:players] = 0
-            node, child, step = parent, -1 - leaves.leaf[place], 0
-            while node >= 0:
-                bit = 0
-                while groups.node[first_node + bit] != node:
-                    bit += 1
-                mask[owner[step]] |= 1 << bit
-                if nodes.left[node] == child:
-                    want[owner[step]] |= 1 << bit
-                node, child, step = nodes.parent[node], node, step + 1
-            for i in range(players):
-                slot[i] = 0
-                while groups.column[first_column + slot[i]] != column[i]:
-                    slot[i] += 1
+            _conditions(nodes, -1 - leaves.leaf[place], parent, owner, listed, mask, want)
             for met in range(1 << players):
                 for i in range(players):
                     holds[i] = (met >> i) & 1
-                _shapley(leaves.value[place], holds, share, players, rule, scratch, local[met])
-            for pattern in range(1 << bits):
-                met = 0
-                for i in range(players):
-                    met |= int((pattern & mask[i]) == want[i]) << i
-                for i in range(players):
-                    table[groups.table[group] + (slot[i] << bits) + pattern] += local[met, i]
+                _shapley(leaves.value[place], holds, share, players, rule, scratch, values[met])
+            for i in range(players):
+                slot = 0
+                while slots[slot] != column[i]:
+                    slot += 1
+                start[i] = groups.table[group] + slot * patterns
+            _spread(values, mask, want, start, players, patterns, table)
 
 
 @_compiled
@@ -172,26 +205,61 @@ def _goes_left(x: float, threshold: float, missing: int) -> bool:
 def add_grouped(
     matrix: Floats, first: int, last: int, nodes: Nodes, groups: Groups, table: Floats, out: Floats
 ) -> None:
-    """Add the grouped leaves' contributions of rows ``first`` to ``last``; ``matrix`` and ``out`` hold columns as rows."""
-    pattern = np.empty(_BLOCK, np.int32)
-    for start in range(first, last, _BLOCK):
-        rows = min(_BLOCK, last - start)
-        for group in range(len(groups.leaves) - 1):
-            first_node, bits = groups.nodes[group], groups.nodes[group + 1] - groups.nodes[group]
-            pattern[:rows] = 0
-            for bit in range(bits):
-                node = groups.node[first_node + bit]
-                x = matrix[nodes.column[node], start : start + rows]
-                threshold, missing, one = nodes.threshold[node], nodes.missing[node], np.int32(1 << bit)
-                if missing == 0:
-                    for r in range(rows):
-                        pattern[r] |= one if x[r] <= threshold else np.int32(0)
-                else:
-                    for r in range(rows):
-                        pattern[r] |= one if _goes_left(x[r], threshold, missing) else np.int32(0)
-            for place in range(groups.columns[group], groups.columns[group + 1]):
-                at = groups.table[group] + ((place - groups.columns[group]) << bits)
-                sums = table[at : at + (1 << bits)]
-                total = out[groups.column[place], start : start + rows]
+    """Add what the grouped leaves contribute to rows ``first`` to ``last``.
+
+    Parameters
+    ----------
+    matrix : ndarray of float64, shape (columns, rows)
+    first, last : int
+    nodes, groups, table
+        As filled by :func:`fill_tables`.
+    out : ndarray of float64, shape (columns + 1, rows)
+        Every row is added to in the same order, whatever the other rows are.
+    """
+    rows = last - first
+    pattern = np.empty(rows, np.uint16)
+    for group in range(len(groups.leaves) - 1):
+        pattern[:] = 0
+        first_node, bits = groups.nodes[group], groups.nodes[group + 1] - groups.nodes[group]
+        for bit in range(bits):
+            node = groups.node[first_node + bit]
+            x = matrix[nodes.column[node], first:last]
+            threshold, missing, yes, no = nodes.threshold[node], nodes.missing[node], np.uint16(1 << bit), np.uint16(0)
+            # Almost all nodes are of this kind, and without a branch the rows are compared several at a time.
+            if missing == 0:
                 for r in range(rows):
-                    total[r] += sums[pattern[r]]
+                    pattern[r] |= yes if x[r] <= threshold else no
+            else:
+                for r in range(rows):
+                    pattern[r] |= yes if _goes_left(x[r], threshold, missing) else no
+        for place in range(groups.columns[group], groups.columns[group + 1]):
+            at = groups.table[group] + ((place - groups.columns[group]) << bits)
+            sums, total = table[at : at + (1 << bits)], out[groups.column[place], first:last]
+            for r in range(rows):
+                total[r] += sums[pattern[r]]
+
+
+@_compiled
+def add_deep(
+    matrix: Floats, first: int, last: int, nodes: Nodes, leaves: Leaves, rule: Quadrature, longest: int, out: Floats
+) -> None:
+    """Add what leaves with too many nodes for a table contribute; parameters as for :func:`add_grouped`."""
+    column, owner = np.empty(longest, np.int64), np.empty(longest, np.int64)
+    share, scratch, values = np.empty(longest), np.empty(longest), np.empty(longest)
+    holds = np.empty((last - first, longest))
+    for place in range(len(leaves.leaf)):
+        child, node = -1 - leaves.leaf[place], leaves.parent[place]
+        players = _walk(nodes, node, leaves.rows[place], column, share, owner)
+        holds[:, :players] = 1.0
+        step = 0
+        while node >= 0:
+            left = nodes.left[node] == child
+            for r in range(first, last):
+                x = matrix[nodes.column[node], r]
+                if _goes_left(x, nodes.threshold[node], nodes.missing[node]) != left:
+                    holds[r - first, owner[step]] = 0.0
+            node, child, step = nodes.parent[node], node, step + 1
+        for r in range(first, last):
+            _shapley(leaves.value[place], holds[r - first], share, players, rule, scratch, values)
+            for i in range(players):
+                out[column[i], r] += values[i]

@@ -1,89 +1,103 @@
-"""Reasons for the trees: exact path-dependent TreeSHAP of LightGBM models, for many rows at once."""
+"""Reasons for the trees: exact path-dependent TreeSHAP of bagged LightGBM models, for many rows at once."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
-import os
+
 import numpy as np
 import numpy.typing as npt
 
-from mqlml.review.treekernel import Groups, Leaves, Nodes, Quadrature, add_grouped, fill_tables
+from mqlml.review.treetables import Tables, fill
 from mqlml.review.treetext import Forest, parse_forest
 
 __all__ = ["TreeEnsemble"]
+
 Floats = npt.NDArray[np.float64]
-MOST_BITS=8
+
+# Rows of one pass over all tables: enough to pay for reading them, few enough for a column to stay in the cache.
+_BLOCK = 2048
+
 
 @dataclass(frozen=True)
 class TreeEnsemble:
+    """Bagged trees, ready to be explained.
+
+    Attributes
+    ----------
+    columns : int
+        Columns of the matrix.
+    """
+
     columns: int
-    forest: Forest
+    _forest: Forest = field(repr=False)
 
     @classmethod
-    def parse(cls, texts, columns):
+    def parse(cls, texts: Sequence[str], columns: int) -> TreeEnsemble:
+        """Read LightGBM model texts.
+
+        Parameters
+        ----------
+        texts : sequence of str
+            One a bag, at least one; the ensemble is their mean in raw scores.
+        columns : int
+            Columns of the matrix the models were trained on.
+
+        Raises
+        ------
+        ValueError
+            If a text is damaged, or is not a model of one raw score with constant leaves and numeric splits over
+            ``columns`` columns.
+        """
         return cls(columns, parse_forest(texts, columns))
 
-    @cached_property
-    def plan(self):
-        return plan(self.forest)
+    @property
+    def base(self) -> float:
+        """Expected raw score: the mean over bags of the leaves weighed by training rows."""
+        return self._forest.base
 
-    def contributions(self, matrix, threads=None):
-        x = np.ascontiguousarray(np.asarray(matrix, dtype=np.float64).T)
-        out = np.zeros((self.columns+1, x.shape[1]))
-        out[-1] = self.forest.base
-        nodes, groups, table = self.plan
-        n = x.shape[1]
-        step = 4096
-        with ThreadPoolExecutor(threads or 2) as pool:
-            list(pool.map(lambda s: add_grouped(x, s, min(s+step, n), nodes, groups, table, out), range(0, n, step)))
+    def contributions(self, matrix: Floats, *, threads: int | None = None) -> Floats:
+        """SHAP values of every row, equal to the mean over bags of LightGBM's ``predict(pred_contrib=True)``.
+
+        Path-dependent TreeSHAP (Lundberg et al., 2020, Nature Machine Intelligence 2:56-67).
+
+        Parameters
+        ----------
+        matrix : ndarray of float64, shape (rows, columns)
+            In the order of the columns the models were trained on; NaN where missing. Fortran order spares a copy.
+        threads : int, optional
+            Changes nothing but the time taken; as many as the process may use when not given.
+
+        Returns
+        -------
+        ndarray of float64, shape (rows, columns + 1), Fortran order
+            Log-odds; the last column is the base. Rows sum to the raw score.
+
+        Raises
+        ------
+        ValueError
+            If the matrix has another number of columns.
+        """
+        if matrix.ndim != 2 or matrix.shape[1] != self.columns:
+            raise ValueError(f"matrix has shape {matrix.shape}, expected (rows, {self.columns})")
+        across = np.ascontiguousarray(matrix.T, dtype=np.float64)
+        out = np.zeros((self.columns + 1, len(matrix)))
+        out[-1] = self.base
+        tables = self._tables
+        first = range(0, len(matrix), _BLOCK)
+        last = [min(start + _BLOCK, len(matrix)) for start in first]
+        with ThreadPoolExecutor(_threads() if threads is None else threads) as pool:
+            # Every block is a slice of `out` of its own; a list, so that an error of a thread comes out here.
+            list(pool.map(lambda start, end: tables.add(across, start, end, out), first, last))
         return out.T
 
-def plan(f):
-    n = len(f.column)
-    depth = np.zeros(n, dtype=np.int64); size = np.ones(n, dtype=np.int64)
-    parent = f.node_parent.tolist()
-    for u in range(n):
-        if parent[u] >= 0: depth[u] = depth[parent[u]] + 1
-    for u in range(n-1, -1, -1):
-        if parent[u] >= 0: size[parent[u]] += size[u]
-    group = [-1]*n
-    members = []
-    leavesof = []
-    def path(u):
-        r = []
-        while u >= 0:
-            r.append(u); u = parent[u]
-        return r
-    for u in range(n):
-        p = parent[u]
-        if p >= 0 and group[p] >= 0:
-            group[u] = group[p]; members[group[u]].append(u)
-        elif depth[u] + size[u] <= MOST_BITS:
-            group[u] = len(members)
-            members.append(path(u)); leavesof.append([])
-    for leaf, p in enumerate(f.leaf_parent.tolist()):
-        if p < 0: continue
-        if group[p] >= 0: leavesof[group[p]].append(leaf)
-        else:
-            assert depth[p] < MOST_BITS
-            members.append(path(p)); leavesof.append([leaf])
-    cols = [sorted({int(f.column[u]) for u in m}) for m in members]
-    cs = lambda l: np.concatenate([[0], np.cumsum(l)]).astype(np.int64)
-    leaves = np.array([l for g in leavesof for l in g], dtype=np.int64)
-    L = Leaves(leaves, f.leaf_parent[leaves], f.value[leaves]/f.bags, f.leaf_rows[leaves])
-    G = Groups(cs([len(g) for g in leavesof]), cs([len(g) for g in members]), cs([len(c) for c in cols]),
-        cs([len(c) << len(m) for c, m in zip(cols, members)]), np.array([u for m in members for u in m], dtype=np.int64), np.array([c for m in cols for c in m], dtype=np.int64))
-    N = Nodes(f.column, f.threshold, f.missing, f.left, f.node_rows, f.node_parent)
-    k = 8
-    P = np.zeros((k,k)); W = np.zeros((k,k))
-    for m in range(1,k+1):
-        a,b = np.polynomial.legendre.leggauss(m); P[m-1,:m]=(a+1)/2; W[m-1,:m]=b/2
-    table = np.zeros(G.table[-1])
-    print('groups', len(members), 'MB', table.nbytes/1e6, 'gathers', G.columns[-1], 'compares', G.nodes[-1])
-    import time; t=time.time()
-    fill_tables(N, L, G, Quadrature(P,W), MOST_BITS+1, table)
-    print('fill', time.time()-t)
-    return N, G, table
+    @cached_property
+    def _tables(self) -> Tables:
+        return fill(self._forest)
+
+
+def _threads() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -89,7 +89,7 @@ def parse_forest(texts: Sequence[str], columns: int) -> Forest:
     left, right = (_child(trees, nodes[f"{side}_child"], side) for side in ("left", "right"))
     node_parent, leaf_parent = _parents(trees, left, right)
     value, leaf_rows = (_numbers(trees, name, leaves=True) for name in ("leaf_value", "leaf_count"))
-    return Forest(
+    forest = Forest(
         bags=len(texts),
         column=nodes["split_feature"],
         threshold=threshold,
@@ -103,6 +103,8 @@ def parse_forest(texts: Sequence[str], columns: int) -> Forest:
         leaf_parent=leaf_parent,
         base=_expected(trees, value, leaf_rows) / len(texts),
     )
+    _check_counts(trees, forest)
+    return forest
 
 
 @dataclass(frozen=True)
@@ -129,17 +131,19 @@ def _sections(model: str, text: str, columns: int) -> list[_Tree]:
     head, *parts = body.split("\nTree=")
     if not end or head.split("\n", 1)[0] != "tree":
         raise ValueError(f"{model}: not a complete LightGBM model text (no 'tree' first or no 'end of trees')")
-    _check_head(model, _fields(head), columns)
+    _check_head(model, _fields(head), columns, trees=len(parts))
     return [_section(model, number, part) for number, part in enumerate(parts)]
 
 
-def _check_head(model: str, head: Mapping[str, str], columns: int) -> None:
+def _check_head(model: str, head: Mapping[str, str], columns: int, *, trees: int) -> None:
     if "average_output" in head:
         raise ValueError(f"{model}: a random forest (average_output) cannot be explained, only boosted trees")
     wanted = {"num_class": "1", "num_tree_per_iteration": "1", "max_feature_idx": str(columns - 1)}
     for name, value in wanted.items():
         if head.get(name) != value:
             raise ValueError(f"{model}: {name} is {head.get(name, 'missing')}, expected {value}")
+    if len(head.get("tree_sizes", "").split()) != trees:
+        raise ValueError(f"{model}: damaged, 'tree_sizes' does not list the {trees} trees that follow")
 
 
 def _section(model: str, number: int, part: str) -> _Tree:
@@ -165,13 +169,16 @@ def _fields(text: str) -> dict[str, str]:
 
 
 def _numbers(trees: Sequence[_Tree], field: str, *, leaves: bool) -> Floats:
-    """One field of all trees, finite; counts are read this way too, since they weigh."""
+    """One field of all trees; counts are read this way too, since they weigh."""
     words = [tree.words(field, leaves=leaves) for tree in trees]
     try:
         numbers = np.array([float(word) for tree in words for word in tree])
     except ValueError as error:
         raise ValueError(f"{field!r} holds something that is no number: {error}") from error
-    bad = ~np.isfinite(numbers) | ((numbers < 0) if field.endswith("_count") else False)
+    # A split that only tells NaN from numbers has the threshold "inf".
+    bad = np.isnan(numbers) if field == "threshold" else ~np.isfinite(numbers)
+    if field == "leaf_count":
+        bad |= numbers < 0
     _refuse(trees, bad, f"{field!r} is out of range", leaves=leaves)
     return numbers
 
@@ -219,30 +226,38 @@ def _child(trees: Sequence[_Tree], child: Integers, side: str) -> Integers:
 
 
 def _parents(trees: Sequence[_Tree], left: Integers, right: Integers) -> tuple[Integers, Integers]:
-    """Parent of every inner node and of every leaf; each has exactly one, but for the roots."""
-    leaves = _sizes(trees)
-    parent = {True: np.full(len(left), -1), False: np.full(int(leaves.sum()), -1)}
-    seen = {inner: np.zeros(len(parent[inner]), dtype=np.int64) for inner in parent}
-    for child in (left, right):
-        for inner in (True, False):
-            found = np.flatnonzero((child >= 0) == inner)
-            place = child[found] if inner else -1 - child[found]
-            parent[inner][place] = found
-            np.add.at(seen[inner], place, 1)
-    inner_of = (np.cumsum(leaves - 1) - (leaves - 1))[leaves > 1]
-    seen[True][inner_of] += 1
-    seen[False][(np.cumsum(leaves) - leaves)[leaves == 1]] += 1
-    _refuse(trees, seen[True] != 1, "its nodes do not form a tree")
-    _refuse(trees, seen[False] != 1, "its leaves do not form a tree", leaves=True)
-    return parent[True], parent[False]
+    """Parent of every inner node and of every leaf."""
+    child, parent = np.concatenate([left, right]), np.tile(np.arange(len(left)), 2)
+    inner = child >= 0
+    nodes = _parent(trees, child[inner], parent[inner], leaves=False)
+    return nodes, _parent(trees, -1 - child[~inner], parent[~inner], leaves=True)
+
+
+def _parent(trees: Sequence[_Tree], child: Integers, parent: Integers, *, leaves: bool) -> Integers:
+    """Parent by child, -1 for roots; every child has exactly one, and so everything hangs on a root."""
+    sizes = _sizes(trees) - (not leaves)
+    roots = (np.cumsum(sizes) - sizes)[(_sizes(trees) == 1) == leaves]
+    seen = np.bincount(np.concatenate([child, roots]), minlength=int(sizes.sum()))
+    _refuse(trees, seen != 1, "its nodes do not form a tree", leaves=leaves)
+    found = np.full(len(seen), -1, dtype=np.int64)
+    found[child] = parent
+    return found
+
+
+def _check_counts(trees: Sequence[_Tree], forest: Forest) -> None:
+    """Every node's rows are its children's rows: otherwise contributions would not add up to the score."""
+    # Leaves are written as -1, -2, ...: positions from the end.
+    rows = np.concatenate([forest.node_rows, forest.leaf_rows[::-1]])
+    total = rows[forest.left] + rows[forest.right]
+    _refuse(trees, total != forest.node_rows, "'internal_count' is not the sum of its children's counts")
 
 
 def _missing(trees: Sequence[_Tree], decision: Integers, threshold: Floats) -> Integers:
     kind, left = (decision >> 2) & 3, (decision & _DEFAULT_LEFT) > 0
     _refuse(trees, (decision < 0) | (decision > 15) | (kind > _MISSING_NAN), "'decision_type' is out of range")
     # Without a missing type LightGBM reads NaN as zero.
-    nan_left = np.where(kind == _MISSING_NONE, threshold >= 0, left)
-    return nan_left + 2 * (kind == _MISSING_ZERO)
+    missing: Integers = np.where(kind == _MISSING_NONE, threshold >= 0, left) + 2 * (kind == _MISSING_ZERO)
+    return missing
 
 
 def _expected(trees: Sequence[_Tree], value: Floats, leaf_rows: Floats) -> float:
@@ -250,6 +265,6 @@ def _expected(trees: Sequence[_Tree], value: Floats, leaf_rows: Floats) -> float
     leaves = _sizes(trees)
     first = np.cumsum(leaves) - leaves
     rows = np.add.reduceat(leaf_rows, first) if len(trees) else np.empty(0)
-    alone = np.repeat(leaves == 1, leaves)
-    weight = np.where(alone, 1.0, leaf_rows / np.repeat(np.where(rows > 0, rows, 1.0), leaves))
-    return float((weight * value).sum())
+    # The only leaf of a tree weighs 1, whatever its count.
+    share = np.where(np.repeat(leaves == 1, leaves), 1.0, leaf_rows / np.repeat(np.maximum(rows, 1.0), leaves))
+    return float((share * value).sum())

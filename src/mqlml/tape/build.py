@@ -11,14 +11,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mqlml.errors import DataRefused, Problem
-from mqlml.tape.features import Attribute, FeatureSet
-from mqlml.tape.kernel import DAY_US, MARK, Tape, play, recipe_of
+from mqlml.tape.kernel import DAY_US, MARK, play, recipe_of
+from mqlml.tape.state import Tape
 
 if TYPE_CHECKING:
     from mqlml.history.contract import History
+    from mqlml.tape.features import Attribute, FeatureSet
 
 _MOMENT = pa.timestamp("us", tz="UTC")
-_TYPES = {"key": "i4", "time": "i8", "kind": "i1", "lead": "i4", "type": "i4", "asset": "i8", "value": "f8", "known": "i8"}
+_TYPES = {"key": "i4", "time": "i8", "kind": "i1", "lead": "i8", "type": "i4", "asset": "i8", "value": "f8", "known": "i8"}
 
 
 def build_features(
@@ -105,8 +106,7 @@ def _rows(tape: Tape, start: int, end: int) -> Tape:
 
 def _joined(tapes: list[Tape]) -> Tape:
     # Copies always, with fixed types: the kernel then compiles once, whatever memory Arrow handed over.
-    columns = zip(_TYPES.values(), zip(*tapes, strict=True), strict=True)
-    return Tape(*(np.concatenate(parts, dtype=dtype) for dtype, parts in columns))
+    return Tape(**{name: np.concatenate([getattr(t, name) for t in tapes], dtype=dtype) for name, dtype in _TYPES.items()})
 
 
 def _played(
@@ -146,10 +146,12 @@ def _check_attributes(history: History, features: FeatureSet) -> None:
 def _problem(attribute: Attribute, table: pa.Table) -> Problem | None:
     fix = "supply the column as it was at training, or train again without it"
     if attribute.name not in table.column_names:
-        return Problem("missing-column", "leads", "the features need this column and it is not there", fix, attribute.name)
+        what = "the features need this column and it is not there"
+        return Problem("missing-column", "leads", what, fix, column=attribute.name)
     column = table[attribute.name]
     if attribute.kind == "number" and not pa.types.is_floating(column.type) and column.null_count < len(column):
-        return Problem("not-a-number", "leads", "the features need numbers and the column holds text", fix, attribute.name)
+        what = "the features need numbers and the column holds text"
+        return Problem("not-a-number", "leads", what, fix, column=attribute.name)
     return None
 
 
@@ -190,4 +192,5 @@ def _category(codes: pa.Array, dictionary: pa.Array) -> pa.Array:
 def _age_days(history: History, at: pa.ChunkedArray, leads: pa.ChunkedArray) -> npt.NDArray[np.float64]:
     created = history.leads["created_at"].cast(_MOMENT).take(leads)
     elapsed = pc.subtract(at.cast(pa.int64()), created.cast(pa.int64()))
-    return elapsed.cast(pa.float64(), safe=False).fill_null(np.nan).to_numpy() / DAY_US
+    days: npt.NDArray[np.float64] = elapsed.cast(pa.float64(), safe=False).fill_null(np.nan).to_numpy() / DAY_US
+    return days

@@ -151,7 +151,7 @@ class FeatureSet:
         TypeError
             A key is unknown.
         """
-        plain = {key: tuple(value) if isinstance(value, list) else value for key, value in data.items()}
+        plain: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in data.items()}
         attributes = tuple(Attribute(**attribute) for attribute in plain.pop("attributes", ()))
         return cls(attributes=attributes, **plain)
 

@@ -6,13 +6,13 @@ facts of its own microsecond, so a row can hold only facts strictly before it: t
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import numba
 import numpy as np
-import numpy.typing as npt
 
 from mqlml.tape.features import OTHER, FeatureSet
+from mqlml.tape.state import Float64, Recipe, State, Tape, new_state, table_size
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,14 +22,12 @@ if TYPE_CHECKING:
     def _compiled(function: F) -> F: ...
     def _inner(function: F) -> F: ...
 else:
-    _compiled = numba.njit(cache=True, fastmath=False, error_model="numpy", no_cfunc_wrapper=True)
-    # Called by compiled functions only: without wrappers they compile in half the time.
-    _inner = numba.njit(fastmath=False, error_model="numpy", no_cfunc_wrapper=True, no_cpython_wrapper=True)
-
-Int64 = npt.NDArray[np.int64]
-Int32 = npt.NDArray[np.int32]
-Int8 = npt.NDArray[np.int8]
-Float64 = npt.NDArray[np.float64]
+    # No function here allocates: without reference counts (`_nrt`) the kernel runs six times faster, and without the
+    # wrappers for callers in C or Python it compiles in half the time.
+    _compiled = numba.njit(cache=True, fastmath=False, error_model="numpy", no_cfunc_wrapper=True, _nrt=False)
+    _inner = numba.njit(
+        fastmath=False, error_model="numpy", no_cfunc_wrapper=True, no_cpython_wrapper=True, _nrt=False
+    )
 
 MARK, EVENT, CHANGE = 0, 1, 2
 DAY_US = 86_400_000_000
@@ -38,67 +36,6 @@ BEGINNING_US = -(2**62)
 _NEVER = -(2**63)
 _UNSEEN, _LATEST, _SUPERSEDED = 0, 1, 2
 _LN2 = float(np.log(2.0))
-
-
-class Tape(NamedTuple):
-    """Rows of whole keys, one array a column.
-
-    ``lead`` is the rank of a lead within its key. ``type`` is an event type's place in the vocabulary (beyond it: the
-    number of types) or a field's place among the history attributes. A mark holds its output row in ``asset``; events
-    without an asset hold -1 there. A change holds the number, or the code of the category, in ``value`` (NaN: none).
-    ``known`` is when a fact was recorded. Times are microseconds since 1970 UTC.
-    """
-
-    key: Int32
-    time: Int64
-    kind: Int8
-    lead: Int32
-    type: Int32
-    asset: Int64
-    value: Float64
-    known: Int64
-
-
-class Recipe(NamedTuple):
-    """A feature set in the numbers that the kernel needs.
-
-    ``sum_slot`` gives, for each event type and the one beyond the vocabulary, its column among the summed ones, or -1.
-    """
-
-    windows_us: Int64
-    half_lives_us: Float64
-    sum_slot: Int32
-    named_types: int
-    first_long_window: int
-    assets: bool
-    fields: int
-    width: int
-
-
-class State(NamedTuple):
-    """What is known so far: first axis the lead within its key, or the row of the tape where said."""
-
-    newest: Int64  # row of the newest event absorbed
-    arrived: Int64  # row of the newest event that has happened, whether known or not
-    known: Int64  # when the last of these was recorded
-    stale: Int8  # 1: the last replay left out facts
-    counts: Float64
-    sums: Float64
-    last: Int64
-    first: Int64
-    active_days: Float64
-    assets: Float64
-    intensity: Float64
-    fields: Float64
-    previous: Int64  # by row: the event absorbed before this one
-    arrived_before: Int64  # by row: the event that happened before this one
-    seen: Int8  # by row: whether this is the newest event of its asset
-    table: Int64  # open-addressing hash table from (lead, asset) to the row of its newest event
-    replay: Int64  # by row: scratch of a replay
-    window_counts: Float64
-    window_sums: Float64
-    window_days: Float64
-    window_assets: Float64
 
 
 def recipe_of(features: FeatureSet) -> Recipe:
@@ -135,7 +72,7 @@ def play(tape: Tape, recipe: Recipe) -> Float64:
     marks = int(np.count_nonzero(tape.kind == MARK))
     rows = np.empty((marks, recipe.width))
     if marks:
-        _play(tape, recipe, _new_state(tape, recipe), rows)
+        _play(tape, recipe, new_state(tape, recipe), rows)
     return rows
 
 
@@ -146,7 +83,7 @@ def _play(tape: Tape, recipe: Recipe, state: State, rows: Float64) -> None:
     for i in range(tape.key.size):
         if i == 0 or tape.key[i] != tape.key[i - 1]:
             mask = _begin_key(tape, recipe, state, i)
-        lead = np.int64(tape.lead[i])
+        lead = tape.lead[i]
         if tape.kind[i] == MARK:
             _catch_up(tape, recipe, state, lead, tape.time[i], mask)
             _write(tape, recipe, state, lead, tape.time[i], rows[row])
@@ -166,7 +103,7 @@ def _begin_key(tape: Tape, recipe: Recipe, state: State, start: int) -> int:
     leads = 0
     end = start
     while end < tape.key.size and tape.key[end] == tape.key[start]:
-        leads = max(leads, np.int64(tape.lead[end]) + 1)
+        leads = max(leads, tape.lead[end] + 1)
         end += 1
     for lead in range(leads):
         _forget(recipe, state, lead)
@@ -215,7 +152,7 @@ def _forget(recipe: Recipe, state: State, lead: int) -> None:
 
 @_inner
 def _absorb(tape: Tape, recipe: Recipe, state: State, i: int, mask: int) -> None:
-    lead = np.int64(tape.lead[i])
+    lead = tape.lead[i]
     time = tape.time[i]
     before = state.newest[lead]
     if before < 0:
@@ -243,7 +180,7 @@ def _faded(intensity: float, elapsed: float, half_life: float) -> float:
 
 @_inner
 def _see_asset(tape: Tape, state: State, i: int, mask: int) -> None:
-    lead = np.int64(tape.lead[i])
+    lead = tape.lead[i]
     asset = tape.asset[i]
     place = ((asset * 31 + lead) * 0x9E3779B1 >> 7) & mask
     other = state.table[place]
@@ -373,40 +310,4 @@ def _day(time: int) -> int:
     return time // DAY_US
 
 
-@_compiled
-def _table_size(events: int) -> int:
-    size = 4
-    while size < 2 * events:
-        size *= 2
-    return size
-
-
-def _new_state(tape: Tape, recipe: Recipe) -> State:
-    n = tape.key.size
-    leads = int(tape.lead.max()) + 1
-    types = recipe.sum_slot.size
-    sums = int(recipe.sum_slot.max()) + 1
-    windows = recipe.windows_us.size
-    return State(
-        newest=np.empty(leads, np.int64),
-        arrived=np.empty(leads, np.int64),
-        known=np.empty(leads, np.int64),
-        stale=np.empty(leads, np.int8),
-        counts=np.empty((leads, types)),
-        sums=np.empty((leads, sums)),
-        last=np.empty((leads, types), np.int64),
-        first=np.empty(leads, np.int64),
-        active_days=np.empty(leads),
-        assets=np.empty(leads),
-        intensity=np.empty((leads, recipe.half_lives_us.size)),
-        fields=np.empty((leads, recipe.fields)),
-        previous=np.empty(n, np.int64),
-        arrived_before=np.empty(n, np.int64),
-        seen=np.zeros(n, np.int8),
-        table=np.empty(_table_size(n), np.int64),
-        replay=np.empty(n, np.int64),
-        window_counts=np.empty((windows, types)),
-        window_sums=np.empty((windows, sums)),
-        window_days=np.empty(windows),
-        window_assets=np.empty(windows),
-    )
+_table_size = _inner(table_size)

@@ -11,17 +11,19 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from mqlml.tape.features import FeatureSet
 from mqlml.tape.kernel import BEGINNING_US, CHANGE, EVENT, MARK
 
 if TYPE_CHECKING:
-    from mqlml.history.contract import History
+    import duckdb
 
-ORDER = "key, time, kind, lead, type, asset, channel, value"
+    from mqlml.history.contract import History
+    from mqlml.tape.features import FeatureSet
+
+# Missing values come first, as everywhere in Spark: of two changes at one moment the one that names a value holds.
+ORDER = "key, time, kind, lead, type, asset, channel, value NULLS FIRST"
 
 
 @dataclass(frozen=True)
@@ -109,7 +111,7 @@ def sorted_tape(
         if has_events and features.assets:
             connection.execute(_ASSETS)
         if has_changes:
-            connection.execute(_values(history, features))
+            connection.execute(_values(history))
             connection.execute(_LEVELS)
         query = _tape_query(history, features, end=end, has_events=has_events, has_changes=has_changes)
         levels = _levels(connection, features) if has_changes else {}
@@ -119,10 +121,10 @@ def sorted_tape(
 _LEADS = """
 CREATE TEMP TABLE tape_leads AS
 SELECT lead_id,
-       (dense_rank() OVER (ORDER BY account_id IS NULL, coalesce(account_id, lead_id)) - 1)::INTEGER AS key,
-       (row_number() OVER (PARTITION BY account_id IS NULL, coalesce(account_id, lead_id) ORDER BY lead_id) - 1)::INTEGER
-           AS lead
-FROM tape_history_leads SEMI JOIN tape_marks USING (lead_id)
+       (dense_rank() OVER (ORDER BY is_alone, name) - 1)::INTEGER AS key,
+       (row_number() OVER (PARTITION BY is_alone, name ORDER BY lead_id) - 1)::INTEGER AS lead
+FROM (SELECT lead_id, account_id IS NULL AS is_alone, coalesce(account_id, lead_id) AS name FROM tape_history_leads)
+SEMI JOIN tape_marks USING (lead_id)
 """
 
 _ASSETS = """
@@ -150,7 +152,7 @@ FROM tape_marks JOIN tape_leads USING (lead_id)
 """
 
 _CHANGE_ROWS = f"""
-SELECT v.key, v.time, {CHANGE}::TINYINT, v.lead, v.type, -1::BIGINT, -1::INTEGER, coalesce(v.number, l.code, 'nan'), v.time
+SELECT v.key, v.time, {CHANGE}::TINYINT, v.lead, v.type, -1::BIGINT, -1::INTEGER, coalesce(v.number, l.code), v.time
 FROM tape_values v LEFT JOIN tape_levels l ON NOT v.is_number AND l.type = v.type AND l.value = v.value
 """
 
@@ -180,10 +182,11 @@ def _tape_query(history: History, features: FeatureSet, *, end: int, has_events:
         parts.append(_event_rows(features, channels=bool(found), end=end))
     if has_changes:
         parts.append(_CHANGE_ROWS)
-    return f"SELECT key, time, kind, lead, type, asset, value, known FROM ({' UNION ALL '.join(parts)}) ORDER BY {ORDER}"
+    rows = " UNION ALL ".join(parts)
+    return f"SELECT key, time, kind, lead, type, asset, value, known FROM ({rows}) ORDER BY {ORDER}"
 
 
-def _values(history: History, features: FeatureSet) -> str:
+def _values(history: History) -> str:
     # A field's value before its first change is what that change replaced; where nothing ever changed it is the value
     # in the leads table. Both only where the history says what was replaced: else today's value could stand there.
     parts = []
@@ -192,12 +195,12 @@ def _values(history: History, features: FeatureSet) -> str:
         if _has_old_value(history):
             parts += [_OLD_VALUES, _UNCHANGED_VALUES]
     if not parts:
-        parts.append("SELECT lead_id, field, 0::BIGINT AS time, NULL::VARCHAR AS value FROM tape_attributes WHERE false")
+        parts.append("SELECT lead_id, field, 0::BIGINT AS time, value FROM tape_attributes WHERE false")
     return f"""
     CREATE TEMP TABLE tape_values AS
     SELECT l.key, l.lead, f.type, f.is_number, v.time, v.value,
-           CASE WHEN f.is_number THEN coalesce(TRY_CAST(v.value AS DOUBLE), 'nan') END AS number
-    FROM ({" UNION ALL ".join(parts)}) v
+           CASE WHEN f.is_number AND isfinite(v.number) THEN v.number END AS number
+    FROM (SELECT *, TRY_CAST(value AS DOUBLE) AS number FROM ({" UNION ALL ".join(parts)})) v
     JOIN tape_fields f ON f.field = v.field
     JOIN tape_leads l ON l.lead_id = v.lead_id
     """
@@ -206,7 +209,7 @@ def _values(history: History, features: FeatureSet) -> str:
 _OLD_VALUES = f"""
 SELECT lead_id, field, {BEGINNING_US}::BIGINT, old_value FROM changes
 QUALIFY row_number() OVER (PARTITION BY lead_id, field
-    ORDER BY changed_at, value NULLS LAST, old_value NULLS LAST) = 1
+    ORDER BY changed_at, value NULLS FIRST, old_value NULLS FIRST) = 1
 """
 
 _UNCHANGED_VALUES = f"""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import pyarrow.compute as pc
@@ -161,10 +161,17 @@ def _audit_input(history: History, config: Config, people: Population, moment: d
     return AuditInput(
         attributes=history.attributes.drop_columns(hidden).filter(there),
         won=won[there],
-        created=people.created[there] if people.dated else None,
+        created=_time_axis(people, config, there),
         group=people.group[there],
         lead_order=np.flatnonzero(there),
         declared=frozenset(config.leads.known_at_creation),
         state=frozenset(config.leads.state),
         tracked=changed_fields(history),
     )
+
+
+def _time_axis(people: Population, config: Config, there: np.ndarray[Any, np.dtype[np.bool_]]) -> Any:
+    """Anything that grows with time: creation, else the declared order, else nothing."""
+    if people.dated:
+        return people.created[there]
+    return None if config.leads.order is None else np.argsort(np.argsort(people.order[there], kind="stable"))

@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from mqlml import __version__
 from mqlml.decision.policy import set_policy
 from mqlml.decision.replay import make_replay
 from mqlml.errors import EngineError
@@ -212,7 +213,8 @@ def _settings(config: Config, learned: _Learned) -> dict[str, Any]:
 def _versions() -> dict[str, str]:
     from importlib.metadata import version
 
-    return {name: version(name) for name in ("mqlml", "lightgbm", "scikit-learn", "numpy", "pyarrow", "duckdb")}
+    others = ("lightgbm", "scikit-learn", "numpy", "pyarrow", "duckdb", "numba")
+    return {"mqlml": __version__, **{name: version(name) for name in others}}
 
 
 def _add_source_rates(training: Training, table: pa.Table, rows: Rows, plan: Plan) -> None:

@@ -47,8 +47,8 @@ capacity_per_week = 10             # customers that can be called a week; some 4
 
 _INVOICES = """
 CREATE TEMP TABLE invoices AS
-SELECT CustomerID::INT::VARCHAR AS lead_id, InvoiceNo, min(InvoiceDate)::TIMESTAMP AS occurred_at, min(number) AS number,
-    round(sum(Quantity * UnitPrice), 2)::DOUBLE AS value, InvoiceNo LIKE 'C%' AS cancels,
+SELECT CustomerID::INT::VARCHAR AS lead_id, InvoiceNo, min(InvoiceDate)::TIMESTAMP AS occurred_at,
+    min(number) AS number, round(sum(Quantity * UnitPrice), 2)::DOUBLE AS value, InvoiceNo LIKE 'C%' AS cancels,
     arg_min(Country, number) AS country
 FROM (SELECT * REPLACE (InvoiceNo::VARCHAR AS InvoiceNo), row_number() OVER () AS number FROM online_retail_ii)
 WHERE CustomerID IS NOT NULL

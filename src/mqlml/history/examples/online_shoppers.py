@@ -45,7 +45,8 @@ value = 5.0                        # ... and a purchase brings 5: offer it from 
 _CODES = ("OperatingSystems", "Browser", "Region", "TrafficType")
 
 _LEADS = """
-SELECT * EXCLUDE (Revenue) REPLACE ({codes}, lower(Weekend::VARCHAR) = 'true' AS Weekend) FROM visits ORDER BY lead_id"""
+SELECT * EXCLUDE (Revenue) REPLACE ({codes}, lower(Weekend::VARCHAR) = 'true' AS Weekend)
+FROM visits ORDER BY lead_id"""
 
 _OUTCOMES = """
 SELECT lead_id, CASE WHEN lower(Revenue::VARCHAR) = 'true' THEN 'won' ELSE 'lost' END AS outcome

@@ -14,9 +14,10 @@ from mqlml.errors import DataRefused, Problem, UsageError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
+    from typing import TypeAlias
 
-    Content = pa.Table | pa.RecordBatchReader
-    Tables = Callable[[duckdb.DuckDBPyConnection], Iterable[tuple[str, Content]]]
+    Content: TypeAlias = pa.Table | pa.RecordBatchReader
+    Tables: TypeAlias = Callable[[duckdb.DuckDBPyConnection], Iterable[tuple[str, Content]]]
 
 UTC = pa.timestamp("us", "UTC")
 _MISSING = ["", "NULL", "NA", "?"]

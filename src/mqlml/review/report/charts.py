@@ -9,10 +9,20 @@ from typing import Any
 import altair as alt
 
 from mqlml.review.report.driver_charts import drivers, shapes
-from mqlml.review.report.figure import NARROW, Figure, Spec, data, labelled_axis, layered, percent_axis, round_top, upright
+from mqlml.review.report.figure import (
+    NARROW,
+    Figure,
+    Spec,
+    data,
+    labelled_axis,
+    layered,
+    percent_axis,
+    round_top,
+    upright,
+)
 from mqlml.review.report.svg import PALETTE
 from mqlml.review.report.trust_charts import ladder, months, plan, reliability
-from mqlml.review.report.words import between, bounds, count, line, number, part, percent, rows, short_day, tidy
+from mqlml.review.report.words import count, ends, line, number, part, percent, rows, short_day, tidy
 
 __all__ = ["all_figures", "figures"]
 
@@ -87,7 +97,8 @@ def _hundred_spec(wins: int, usual: int, width: int) -> Spec:
 def tradeoff(summary: Mapping[str, Any]) -> Figure | None:
     """Draw what every threshold would give: more leads, more wins caught, fewer of them winning."""
     grid = rows(part(summary, "decision"), "grid")
-    weekly = all(number(row, "mqls_per_week") is not None for row in grid)
+    volumes = {number(row, "mqls_per_week") for row in grid}
+    weekly = None not in volumes and len(volumes) > 1
     key = "mqls_per_week" if weekly else "share_of_leads"
     needed = (key, "win_rate", "share_of_wins")
     grid = sorted((r for r in grid if all(number(r, k) is not None for k in needed)), key=lambda r: float(r[key]))
@@ -100,13 +111,22 @@ def tradeoff(summary: Mapping[str, Any]) -> Figure | None:
         sentence=_tradeoff_sentence(grid, key, weekly=weekly),
         alt=f"Line chart. Across: {'MQLs a week' if weekly else 'share of leads'}; up: percent. "
         "One line falls, the win rate of MQLs; the other rises, the share of wins caught.",
-        columns=("Threshold", "MQLs a week" if weekly else "Share of leads", "Win rate of MQLs", "Share of wins caught"),
+        columns=(
+            "Threshold",
+            "MQLs a week" if weekly else "Share of leads",
+            "Win rate of MQLs",
+            "Share of wins caught",
+        ),
         rows=[
             (line(r.get("threshold")), volume(r[key]), percent(r["win_rate"]), percent(r["share_of_wins"]))
             for r in grid
         ],
         draw=lambda width: _tradeoff_spec(grid, key, width, weekly=weekly),
     )
+
+
+def _volume_name(*, weekly: bool) -> str:
+    return "MQLs a week" if weekly else "Share of leads"
 
 
 def _tradeoff_title(grid: Sequence[Row], *, weekly: bool) -> str:
@@ -131,19 +151,25 @@ def _tradeoff_sentence(grid: Sequence[Row], key: str, *, weekly: bool) -> str:
 
 def _tradeoff_spec(grid: Sequence[Row], key: str, width: int, *, weekly: bool) -> Spec:
     far = float(grid[-1][key])
-    across = alt.X(f"{key}:Q", axis=alt.Axis(title="MQLs a week", grid=False, tickCount=5), scale=alt.Scale(domain=[0, far], nice=False))
+    across = alt.X(
+        f"{key}:Q",
+        axis=alt.Axis(title="MQLs a week", grid=False, tickCount=5),
+        scale=alt.Scale(domain=[0, far], nice=False),
+    )
     if not weekly:
         across = alt.X(f"{key}:Q", **percent_axis("share of leads that become MQLs", top=round_top(far), grid=False))
     up = percent_axis(None, top=1.0)
     chart = alt.Chart(data(grid)).encode(x=across)
-    banded = [row for row in grid if bounds({"_": {"value": 0, "low": row.get("win_rate_low"), "high": row.get("win_rate_high")}}, "_")]
-    band = alt.Chart(data(banded)).mark_area(color=PALETTE["accent"], opacity=0.16).encode(
-        x=across, y=alt.Y("win_rate_low:Q", **up), y2="win_rate_high:Q"
+    banded = [row for row in grid if ends(row, "win_rate_low", "win_rate_high")]
+    band = (
+        alt.Chart(data(banded))
+        .mark_area(color=PALETTE["accent"], opacity=0.16)
+        .encode(x=across, y=alt.Y("win_rate_low:Q", **up), y2="win_rate_high:Q")
     )
     layers = [band, *_chosen_line(grid, key, across)]
     for field, name, colour, shape, below in (
         ("share_of_wins", "share of wins caught", PALETTE["warm"], "square", grid[-1]["share_of_wins"] > 0.92),
-        ("win_rate", "win rate of MQLs", PALETTE["accent"], "circle", False),
+        ("win_rate", "win rate of MQLs", PALETTE["accent"], "circle", grid[-1]["win_rate"] > 0.09),
     ):
         y = alt.Y(f"{field}:Q", **up)
         layers.append(chart.mark_line(color=colour, strokeWidth=2.2).encode(y=y))
@@ -161,7 +187,7 @@ def _chosen_line(grid: Sequence[Row], key: str, across: alt.X) -> list[alt.Chart
     text = alt.Chart(data(chosen)).mark_text(
         color=PALETTE["ink"], align="right" if far_right else "left", dx=-6 if far_right else 6, fontWeight=600
     )
-    return [rule, text.encode(x=across, y=alt.YValue(6), text="text:N")] if chosen else []
+    return [rule, text.encode(x=across, y=alt.value(6), text="text:N")] if chosen else []
 
 
 def weeks(summary: Mapping[str, Any]) -> Figure | None:

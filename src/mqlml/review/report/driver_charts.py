@@ -9,7 +9,7 @@ import altair as alt
 
 from mqlml.review.report.figure import NARROW, Figure, Spec, data, layered, named_rows, percent_axis, round_top
 from mqlml.review.report.svg import PALETTE
-from mqlml.review.report.words import between, bounds, count, number, part, percent, rows, shorten
+from mqlml.review.report.words import between, count, ends, number, part, percent, rows, shorten
 
 Row = Mapping[str, Any]
 SHAPED = 8
@@ -37,10 +37,14 @@ def drivers(summary: Mapping[str, Any]) -> Figure | None:
         alt="Bar chart. Down: criteria; across: share of the weight.",
         columns=("Criterion", "Kind", "Weight", "Direction"),
         rows=[
-            (shorten(r.get("criterion", "")), str(r.get("group") or "–"), percent(r["importance"]),
-             DIRECTIONS.get(str(r.get("direction")), "not measured"))
+            (
+                shorten(r.get("criterion", "")),
+                str(r.get("group") or "–"),
+                percent(r["importance"]),
+                DIRECTIONS.get(str(r.get("direction")), "not measured"),
+            )
             for r in found
-        ],  # fmt: skip
+        ],
         draw=lambda width: _drivers_spec(found[:_DRAWN], width),
     )
 
@@ -95,10 +99,15 @@ def _shape(rank: int, buckets: Sequence[Row], base: float | None) -> Figure:
         alt="Dot chart with ranges. Down: values; across: win rate in percent.",
         columns=("Value", "Leads", "Share of leads", "Win rate", "Likely between"),
         rows=[
-            (shorten(b.get("label", ""), 60), count(b.get("leads")), percent(b.get("share")), percent(b["win_rate"]),
-             between(b.get("low"), b.get("high")))
+            (
+                shorten(b.get("label", ""), 60),
+                count(b.get("leads")),
+                percent(b.get("share")),
+                percent(b["win_rate"]),
+                between(b.get("low"), b.get("high")),
+            )
             for b in buckets
-        ],  # fmt: skip
+        ],
         draw=lambda width: _shape_spec(buckets, base, width),
         widths=(NARROW,),
     )
@@ -107,7 +116,7 @@ def _shape(rank: int, buckets: Sequence[Row], base: float | None) -> Figure:
 def _shape_spec(buckets: Sequence[Row], base: float | None, width: int) -> Spec:
     values = [
         {"k": k, "name": shorten(b.get("label", ""), 18), "rate": b["win_rate"], "leads": count(b.get("leads")),
-         **dict(zip(("low", "high"), bounds({"range": b}, "range") or (None, None), strict=True))}
+         **dict(zip(("low", "high"), ends(b, "low", "high") or (None, None), strict=True))}
         for k, b in enumerate(buckets)
     ]  # fmt: skip
     top = round_top(1.05 * max([float(base or 0)] + [max(row["rate"], row["high"] or 0) for row in values]))
@@ -115,9 +124,11 @@ def _shape_spec(buckets: Sequence[Row], base: float | None, width: int) -> Spec:
     across = alt.X("rate:Q", **axis)
     chart = alt.Chart(data(values)).encode(y=named_rows(values))
     layers = [
-        chart.mark_rule(color=PALETTE["accent"], strokeWidth=3, opacity=0.45).encode(x=alt.X("low:Q", **axis), x2="high:Q"),
+        chart.mark_rule(color=PALETTE["accent"], strokeWidth=3, opacity=0.45).encode(
+            x=alt.X("low:Q", **axis), x2="high:Q"
+        ),
         chart.mark_point(color=PALETTE["accent"], filled=True, size=60, opacity=1).encode(x=across),
-        chart.mark_text(align="right", color=PALETTE["soft"], dx=46).encode(x=alt.XValue("width"), text="leads:N"),
+        chart.mark_text(align="right", color=PALETTE["soft"], dx=46).encode(x=alt.value("width"), text="leads:N"),
     ]
     if base is not None:
         rule = alt.Chart(data([{"base": base}])).mark_rule(color=PALETTE["ink"], strokeDash=[2, 3])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Mapping
+from functools import cache
 from importlib import resources
 from typing import Any
 
@@ -14,8 +15,6 @@ from markupsafe import Markup
 from mqlml.review.report import words
 from mqlml.review.report.charts import all_figures
 from mqlml.review.report.driver_charts import DIRECTIONS, MARKS, SHAPED
-from mqlml.review.report.glossary import GLOSSARY
-from mqlml.review.report.trust_charts import said_of_difference
 
 _STYLES = ("colours.css", "page.css", "parts.css", "print.css")
 _VERDICTS = {
@@ -64,7 +63,6 @@ def _view(summary: Mapping[str, Any]) -> dict[str, Any]:
         "marks": MARKS,
         "shaped": SHAPED,
         "most_rows": _MOST_ROWS,
-        "glossary": GLOSSARY,
     }
 
 
@@ -73,9 +71,12 @@ def _headline(summary: Mapping[str, Any]) -> str:
     threshold = words.number(decision, "threshold")
     if threshold is not None:
         return f"Hand over every lead whose chance to win is {words.line(threshold)} or more."
+    if decision.get("rule"):
+        return words.sentence(decision["rule"])
     return "Hand over the leads with the highest chance to win."
 
 
+@cache
 def _environment() -> Environment:
     environment = Environment(
         loader=PackageLoader("mqlml.review.report", "templates"),
@@ -84,7 +85,8 @@ def _environment() -> Environment:
     )
     environment.filters.update(
         percent=_known(words.percent), line=_known(words.line), count=_known(words.count), day=_known(words.day),
-        decimal=_known(words.decimal), sentence=_known(words.sentence), short=words.shorten, difference=said_of_difference,
+        decimal=_known(words.decimal), sentence=_known(words.sentence), short=words.shorten,
+        measure=_known(words.measure), plain=words.plain,
     )  # fmt: skip
     environment.globals["between"] = _known(words.between)
     return environment

@@ -12,7 +12,7 @@ PALETTE = {
     "grid": "#e3e6e9",
     "faint": "#cfd8dd",
     "accent": "#12647a",
-    "warm": "#ad5a24",
+    "warm": "#9c4f1e",
     "paper": "#fdfdfc",
 }
 _ROLES = {colour: role for role, colour in PALETTE.items()}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from datetime import date
+from itertools import pairwise
 from typing import Any
 
 import altair as alt
@@ -26,6 +27,7 @@ from mqlml.review.report.words import (
     bounds,
     count,
     decimal,
+    ends,
     month,
     number,
     part,
@@ -51,15 +53,20 @@ def reliability(summary: Mapping[str, Any]) -> Figure | None:
         name="reliability",
         title=f"{said}: promises kept in {kept} of {len(groups)} groups" if any(ranges) else said,
         sentence="Tested leads in groups from the lowest to the highest promise: a point on the dotted line is a "
-        "promise kept exactly, the upright bar is the range that chance alone allows.",
+        "promise kept exactly, the upright bar is where the true share likely lies.",
         alt="Scatter chart. Across: promised chance to win; up: share that won, with ranges; a dotted line marks "
         "where both are equal.",
         columns=("Promised", "Won", "Likely between", "Snapshots", "Leads"),
         rows=[
-            (percent(r["promised"]), percent(r["won"]), between(r.get("low"), r.get("high")), count(r.get("snapshots")),
-             count(r.get("leads")))
+            (
+                percent(r["promised"]),
+                percent(r["won"]),
+                between(r.get("low"), r.get("high")),
+                count(r.get("snapshots")),
+                count(r.get("leads")),
+            )
             for r in groups
-        ],  # fmt: skip
+        ],
         draw=lambda width: _reliability_spec(groups, width),
     )
 
@@ -70,16 +77,16 @@ def _promised_and_won(found: Sequence[Row]) -> list[Row]:
 
 
 def _range(row: Row) -> tuple[float, float] | None:
-    return bounds({"range": row}, "range")
+    return ends(row, "low", "high")
 
 
 def _reliability_spec(groups: Sequence[Row], width: int) -> Spec:
     top = round_top(1.02 * max(max(r["promised"], r["won"], number(r, "high") or 0) for r in groups))
     across = percent_axis("promised chance to win", top=top, grid=False)
     up = percent_axis("share that won", top=top, up=True)
-    ends = [{"promised": 0, "won": 0}, {"promised": top, "won": top}]
+    corners: list[Row] = [{"promised": 0, "won": 0}, {"promised": top, "won": top}]
     x, y = alt.X("promised:Q", **across), alt.Y("won:Q", **up)
-    diagonal = alt.Chart(data(ends)).mark_line(color=PALETTE["soft"], strokeDash=[2, 4], strokeWidth=1.4)
+    diagonal = alt.Chart(data(corners)).mark_line(color=PALETTE["soft"], strokeDash=[2, 4], strokeWidth=1.4)
     note = alt.Chart(data([{"promised": 0.79 * top, "won": 0.79 * top, "text": "promise kept exactly"}])).mark_text(
         align="right", dx=-12, dy=-8, color=PALETTE["soft"]
     )
@@ -110,10 +117,15 @@ def ladder(summary: Mapping[str, Any]) -> Figure | None:
         alt="Dot chart with ranges. Down: simpler ways; across: how much smaller the model's log loss is.",
         columns=("Way of ranking", "Log loss", "AUC", "Model better by", "In words"),
         rows=[
-            (shorten(r.get("name", ""), 60), decimal(number(r, "log_loss")), decimal(number(r, "auc")), _gain(r),
-             said_of_difference(r))
+            (
+                shorten(r.get("name", ""), 60),
+                decimal(number(r, "log_loss")),
+                decimal(number(r, "auc")),
+                _gain(r),
+                said_of_difference(r),
+            )
             for r in rungs
-        ],  # fmt: skip
+        ],
         draw=lambda width: _ladder_spec(compared, width),
     )
 
@@ -151,7 +163,9 @@ def _ladder_spec(compared: Sequence[Row], width: int) -> Spec:
     line = alt.Chart(data([{"zero": 0}])).mark_rule(color=PALETTE["ink"], strokeWidth=1.4)
     return layered(
         line.encode(x=alt.X("zero:Q", axis=axis)),
-        chart.mark_rule(color=PALETTE["accent"], strokeWidth=3, opacity=0.45).encode(x=alt.X("low:Q", axis=axis), x2="high:Q"),
+        chart.mark_rule(color=PALETTE["accent"], strokeWidth=3, opacity=0.45).encode(
+            x=alt.X("low:Q", axis=axis), x2="high:Q"
+        ),
         chart.mark_point(color=PALETTE["accent"], filled=True, size=70, opacity=1).encode(x=across),
         width=width,
         height=64 + 34 * len(values),
@@ -171,7 +185,9 @@ def months(summary: Mapping[str, Any]) -> Figure | None:
         sentence="If the solid line left the dashed one for months, the model would need to be trained again.",
         alt="Line chart. Across: months; up: percent. Dashed line: promised win rate; solid line: share that won.",
         columns=("Month", "Promised", "Won", "Snapshots"),
-        rows=[(month(r.get("month")), percent(r["promised"]), percent(r["won"]), count(r.get("snapshots"))) for r in found],
+        rows=[
+            (month(r.get("month")), percent(r["promised"]), percent(r["won"]), count(r.get("snapshots"))) for r in found
+        ],
         draw=lambda width: _months_spec(found, width),
     )
 
@@ -210,17 +226,30 @@ def plan(summary: Mapping[str, Any]) -> Figure | None:
     return Figure(
         name="plan",
         title="What each stretch of history was used for",
-        sentence="A stretch serves one purpose only, so that nothing is tested on what it was learned from.",
+        sentence=_plan_sentence([span for _, span in dated]),
         alt="Timeline. Down: parts of the work; across: time. The number beside each bar is its wins.",
         columns=("Part", "From", "To", "Snapshots", "Leads", "Wins", "Purpose"),
         rows=[
-            (shorten(row.get("part", ""), 40), short_day(str(row.get("from"))), short_day(str(row.get("to"))),
-             count(row.get("snapshots")), count(row.get("leads")), count(row.get("wins")),
-             shorten(row.get("purpose") or "", 120))
+            (
+                shorten(row.get("part", ""), 40),
+                short_day(str(row.get("from"))),
+                short_day(str(row.get("to"))),
+                count(row.get("snapshots")),
+                count(row.get("leads")),
+                count(row.get("wins")),
+                shorten(row.get("purpose") or "", 120),
+            )
             for row in rows(summary, "plan")
-        ],  # fmt: skip
+        ],
         draw=lambda width: _plan_spec(dated, width),
     )
+
+
+def _plan_sentence(spans: Sequence[tuple[int, int]]) -> str:
+    ordered = sorted(spans)
+    if all(earlier[1] <= later[0] for earlier, later in pairwise(ordered)):
+        return "A stretch serves one purpose only, so that nothing is tested on what it was learned from."
+    return "Some parts share a stretch of time; the numbers say what each was used for."
 
 
 def _span(row: Row) -> tuple[int, int] | None:
@@ -236,12 +265,21 @@ def _plan_spec(dated: Sequence[tuple[Row, tuple[int, int]]], width: int) -> Spec
     length = max(1, max(span[1] for _, span in dated) - first)
     most = 24 if width > NARROW else 12
     values = [
-        {"k": k, "name": shorten(row.get("part", ""), most), "from": span[0] - first, "to": max(span[1], span[0] + 1) - first,
-         "text": f"{count(row.get('wins'))} wins", "late": span[1] - first > 0.75 * length}
+        {
+            "k": k,
+            "name": shorten(row.get("part", ""), most),
+            "from": span[0] - first,
+            "to": max(span[1], span[0] + 1) - first,
+            "text": f"{count(row.get('wins'))} wins",
+            "late": span[1] - first > 0.75 * length,
+        }
         for k, (row, span) in enumerate(dated)
-    ]  # fmt: skip
+    ]
     marks = 4 if width > NARROW else 2
-    labels = {k * length // marks: short_day(date.fromordinal(first + k * length // marks).isoformat()) for k in range(marks + 1)}
+    labels = {
+        k * length // marks: short_day(date.fromordinal(first + k * length // marks).isoformat())
+        for k in range(marks + 1)
+    }
     scale = alt.Scale(domain=[0, length], nice=False)
     across = alt.X("from:Q", axis=labelled_axis(labels, None, grid=True), scale=scale)
     down = named_rows(values)

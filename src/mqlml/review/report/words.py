@@ -14,6 +14,17 @@ _MONTHS = (
     "January", "February", "March", "April", "May", "June",
     "July", "August", "September", "October", "November", "December",
 )  # fmt: skip
+_MEASURES = {
+    "auc": "AUC",
+    "brier": "Brier score",
+    "lift 5": "Lift of the best 5\u00a0%",
+    "lift 10": "Lift of the best 10\u00a0%",
+    "lift 20": "Lift of the best 20\u00a0%",
+    "slope": "Calibration slope",
+    "intercept": "Calibration intercept",
+    "observed over expected": "Won per promised win",
+    "ece": "Calibration error",
+}
 _LONGEST = 600
 _DIRECTION_MARKS = frozenset("\u200e\u200f\u061c\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
@@ -76,18 +87,22 @@ def number(mapping: Mapping[str, Any] | None, key: str) -> float | None:
 
 def bounds(mapping: Mapping[str, Any] | None, key: str) -> tuple[float, float] | None:
     """Return both ends of the interval under `key`, or None where one of them was not measured."""
-    found = part(mapping, key)
-    low, high = number(found, "low"), number(found, "high")
-    return None if low is None or high is None else (low, high)
+    return ends(part(mapping, key), "low", "high")
+
+
+def ends(row: Mapping[str, Any], low: str, high: str) -> tuple[float, float] | None:
+    """Return the two named numbers of a row, or None where one of them was not measured."""
+    first, last = number(row, low), number(row, high)
+    return None if first is None or last is None else (first, last)
 
 
 def percent(share: Any) -> str:
-    """Write a share of 0..1 as a percentage with two figures that mean something.
+    r"""Write a share of 0..1 as a percentage with two figures that mean something.
 
     Examples
     --------
     >>> percent(0.242), percent(0.0815), percent(0.0002), percent(None)
-    ('24\\xa0%', '8.2\\xa0%', 'below 0.1\\xa0%', 'not measured')
+    ('24\xa0%', '8.2\xa0%', 'below 0.1\xa0%', 'not measured')
     """
     if not isinstance(share, int | float):
         return NOT_MEASURED
@@ -105,12 +120,12 @@ def line(share: Any) -> str:
 
 
 def between(low: Any, high: Any, *, times: bool = False) -> str:
-    """Write both ends of a range of shares (or of multiples), empty where one is missing.
+    r"""Write both ends of a range of shares (or of multiples), empty where one is missing.
 
     Examples
     --------
     >>> between(0.227, 0.257), between(None, 1.0)
-    ('23 to 26\\xa0%', '')
+    ('23 to 26\xa0%', '')
     """
     if not isinstance(low, int | float) or not isinstance(high, int | float):
         return ""
@@ -163,6 +178,17 @@ def short_day(moment: str) -> str:
 def month(text: Any) -> str:
     """Write ``2026-01`` as ``Jan 2026``."""
     return short_day(f"{text}-01").removeprefix("1 ")
+
+
+def plain(value: Any) -> str:
+    """Write a setting: a fraction with four figures, anything else as it is."""
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def measure(name: Any) -> str:
+    """Name a measure as people read it: known keys by their usual name, others with a capital."""
+    text = str(name or "").replace("_", " ")
+    return _MEASURES.get(text.lower(), text[:1].upper() + text[1:])
 
 
 def sentence(text: Any) -> str:

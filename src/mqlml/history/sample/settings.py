@@ -16,7 +16,8 @@ state = [                          # today's view of the CRM: only the values of
     "job_title", "company_size", "lead_status",
 ]
 exclude = [
-    "onboarding_owner",            # found by the leak audit: filled after the outcome; remove this line to see it blocked
+    # found by the leak audit: filled after the outcome; remove this line to see it blocked
+    "onboarding_owner",
 ]
 sensitive = []                     # columns never used for scoring, such as gender or age
 
@@ -51,7 +52,7 @@ capacity_per_week = {capacity}{space}# about one eighth of the leads that come i
 """
 
 
-def settings(*, leads: int, seed: int, as_of: str, capacity: int) -> str:
+def settings_text(*, leads: int, seed: int, as_of: str, capacity: int) -> str:
     """Fill in the numbers of one history.
 
     Parameters

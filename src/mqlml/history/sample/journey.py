@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mqlml.history.sample_people import DAYS, office_hours
+from mqlml.history.sample.people import DAYS, office_hours
 
 if TYPE_CHECKING:
-    from mqlml.history.sample_people import Flags, Floats, People
+    from mqlml.history.sample.people import Flags, Floats, People
 
 NEVER = np.inf
-PROJECT_BASE = -1.55
-WIN_BASE = 0.0
+PROJECT_BASE = -1.8
+WIN_BASE = 0.45
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Journey:
 
 def project_probability(fit: Floats, interest: Floats, day: Floats) -> Floats:
     """Chance (0..1) that a lead starts a buying project: fit and interest, falling slowly over the years."""
-    return _logistic(PROJECT_BASE + 0.75 * fit + 0.7 * interest - 0.35 * day / DAYS)
+    return _logistic(PROJECT_BASE + 0.65 * fit + 0.7 * interest - 0.35 * day / DAYS)
 
 
 def win_probability(fit: Floats, interest: Floats, day: Floats) -> Floats:
@@ -46,14 +46,14 @@ def win_probability(fit: Floats, interest: Floats, day: Floats) -> Floats:
     return project_probability(fit, interest, day) * _logistic(WIN_BASE + 0.5 * fit)
 
 
-def journey(rng: np.random.Generator, who: People) -> Journey:
+def draw_journey(rng: np.random.Generator, who: People) -> Journey:
     """Draw the course of every lead."""
     n = len(who)
     has_project = rng.random(n) < project_probability(who.fit, who.interest, who.created)
     wins = has_project & (rng.random(n) < _logistic(WIN_BASE + 0.5 * who.fit))
-    delay = np.where(rng.random(n) < 0.25, rng.uniform(0, 4, n), rng.exponential(46.0, n))
+    delay = np.where(rng.random(n) < 0.27, rng.uniform(0, 4, n), rng.exponential(42.0, n))
     project = np.where(has_project, who.created + delay, NEVER)
-    length = rng.lognormal(np.log(22.0), 0.85, n).clip(3, 400)
+    length = rng.lognormal(np.log(26.0), 0.75, n).clip(3, 400)
     won = np.where(wins, _working(rng, who.created + delay + length), NEVER)
     handed = _handed(rng, who, project, won)
     accepted, rejected = _answers(rng, handed, has_project)
@@ -80,12 +80,12 @@ def journey(rng: np.random.Generator, who: People) -> Journey:
 def _handed(rng: np.random.Generator, who: People, project: Floats, won: Floats) -> Floats:
     """Sales takes a good part of the projects, after they showed themselves, and some who only look busy."""
     n = len(who)
-    in_project = project + 6 + rng.lognormal(np.log(11.0), 0.7, n)
+    in_project = project + 4 + rng.lognormal(np.log(8.0), 0.7, n)
     looks_busy = who.created + 14 + rng.exponential(30.0, n)
-    chance = np.where(who.browser, 0.3, 0.075)
+    chance = np.where(who.browser, 0.22, 0.055)
     handed = np.where(
         np.isfinite(project),
-        np.where(rng.random(n) < 0.66, in_project, NEVER),
+        np.where(rng.random(n) < 0.76, in_project, NEVER),
         np.where(rng.random(n) < chance, looks_busy, NEVER),
     )
     handed = _working(rng, handed)

@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mqlml.errors import UsageError
-from mqlml.history import sample_records as records
-from mqlml.history.sample_config import settings
-from mqlml.history.sample_events import deeds
-from mqlml.history.sample_journey import journey
-from mqlml.history.sample_people import DAYS, people
+from mqlml.history.sample import records
+from mqlml.history.sample.columns import lead_ids
+from mqlml.history.sample.events import draw_deeds
+from mqlml.history.sample.fields import changes, draw_attributes
+from mqlml.history.sample.journey import draw_journey
+from mqlml.history.sample.people import DAYS, draw_people
+from mqlml.history.sample.settings import settings_text
 from mqlml.history.writing import refuse_other_text, table_writer, write_text
 
 if TYPE_CHECKING:
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     import pyarrow as pa
+
+__all__ = ["AS_OF", "FEWEST", "MOST", "write_sample"]
 
 AS_OF = "2026-06-30"
 """End of the history (midnight UTC): nothing in it is later."""
@@ -43,7 +47,8 @@ def write_sample(
     Parameters
     ----------
     out : Path
-        Folder for ``leads``, ``events``, ``outcomes``, ``history``, ``stages`` and ``handovers`` (Parquet) and ``mqlml.toml``.
+        Folder for ``leads``, ``events``, ``outcomes``, ``history``, ``stages`` and ``handovers`` (Parquet)
+        and ``mqlml.toml``.
     leads : int
         Number of leads, 100 to 10 million.
     seed : int
@@ -65,7 +70,7 @@ def write_sample(
     """
     if not FEWEST <= leads <= MOST:
         raise UsageError(f"A sample of {leads:,} leads is out of range.", hint=f"ask for {FEWEST:,} to {MOST:,} leads")
-    text = settings(leads=leads, seed=seed, as_of=AS_OF, capacity=capacity(leads))
+    text = settings_text(leads=leads, seed=seed, as_of=AS_OF, capacity=capacity(leads))
     refuse_other_text(out / "mqlml.toml", text)
     rows = _write_tables(out, leads, seed, progress)
     write_text(out / "mqlml.toml", text)
@@ -80,17 +85,17 @@ def capacity(leads: int) -> int:
 def block(seed: int, first: int, n: int) -> dict[str, pa.Table]:
     """Draw the tables of the ``n`` leads that start at number ``first``."""
     rng = np.random.default_rng([seed, first])
-    who = people(rng, n)
-    course = journey(rng, who)
-    more = records.attributes(rng, who)
-    ids = records.lead_ids(first, n)
+    who = draw_people(rng, n)
+    course = draw_journey(rng, who)
+    more = draw_attributes(rng, who)
+    ids = lead_ids(first, n)
     return {
         "leads": records.leads(rng, ids, first, who, more, course),
         "outcomes": records.outcomes(rng, ids, who, course),
         "handovers": records.handovers(rng, ids, course),
         "stages": records.stages(rng, ids, who, course),
-        "history": records.changes(ids, who, more, course),
-        "events": records.events(ids, deeds(rng, who, course)),
+        "history": changes(ids, who, more, course),
+        "events": records.events(ids, draw_deeds(rng, who, course)),
     }
 
 

@@ -92,7 +92,7 @@ class People:
         return len(self.created)
 
 
-def people(rng: np.random.Generator, n: int) -> People:
+def draw_people(rng: np.random.Generator, n: int) -> People:
     """Draw ``n`` leads in buying groups; colleagues share industry, size, country and half of their interest."""
     account = _groups(rng, n)
     accounts = int(account[-1]) + 1
@@ -108,15 +108,9 @@ def people(rng: np.random.Generator, n: int) -> People:
     source = _sources(rng, created)
     budget = rng.choice(len(BUDGETS), n, p=(0.62, 0.2, 0.18))
     role = _roles(rng, level)
-    effects = (
-        _values(INDUSTRIES)[industry],
-        _values(SENIORITIES)[level],
-        _values(FUNCTIONS)[function],
-        _values(SOURCES)[source],
-        np.array(BUDGET_EFFECTS)[budget],
-        np.array(ROLE_EFFECTS)[role],
-        _size_effect(size, level),
-    )
+    says = np.array(BUDGET_EFFECTS)[budget] + np.array(ROLE_EFFECTS)[role]
+    does = _values(SENIORITIES)[level] + _values(FUNCTIONS)[function]
+    comes_from = _values(INDUSTRIES)[industry] + _values(SOURCES)[source]
     return People(
         account=account,
         free_mail=alone & (rng.random(n) < 0.3),
@@ -129,7 +123,7 @@ def people(rng: np.random.Generator, n: int) -> People:
         budget=budget,
         role=role,
         scanner=(rng.random(accounts) < 0.18 + 0.14 * start[first] / DAYS)[account],
-        fit=np.sum(effects, axis=0),
+        fit=says + does + comes_from + _size_effect(size, level),
         interest=0.6 * rng.normal(size=accounts)[account] + 0.8 * rng.normal(size=n),
         browser=rng.random(n) < 0.16,
     )
@@ -146,7 +140,8 @@ def creation_days(rng: np.random.Generator, n: int) -> Floats:
 
 def weekday(day: npt.NDArray[np.number]) -> Ints:
     """Weekday of days since the start, Monday is 0; the history starts on a Saturday."""
-    return (np.floor(day).astype(np.int64) + 5) % 7
+    number: Ints = (np.floor(day).astype(np.int64) + 5) % 7
+    return number
 
 
 def office_hours(rng: np.random.Generator, moment: Floats) -> Floats:
@@ -164,7 +159,8 @@ def job_titles(title: Ints) -> pa.Array:
 
 def _groups(rng: np.random.Generator, n: int) -> Ints:
     sizes = rng.choice(len(GROUP_SIZES), n, p=GROUP_SIZES) + 1
-    return np.repeat(np.arange(n), sizes)[:n]
+    account: Ints = np.repeat(np.arange(n), sizes)[:n]
+    return account
 
 
 def _sources(rng: np.random.Generator, created: Floats) -> Ints:

@@ -2,38 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mqlml.history.sample_people import DAYS, SOURCES, office_hours
+from mqlml.history.sample.deeds import BLOG_POSTS, NO_ASSET, PAGES, SECOND, TYPES, Deeds, joined, plain
+from mqlml.history.sample.mail import newsletters
+from mqlml.history.sample.people import DAYS, SOURCES, office_hours
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from mqlml.history.sample_journey import Journey
-    from mqlml.history.sample_people import Flags, Floats, Ints, People
-
-TYPES = (
-    "page_view",
-    "whitepaper_download",
-    "form_submit",
-    "webinar_registered",
-    "chat_started",
-    "demo_request",
-    "webinar_attended",
-    "email_open",
-    "email_click",
-    "unsubscribe",
-    "call",
-    "meeting",
-)
-CHANNELS = ("web", "web", "web", "webinar", "web", "web", "webinar", "email", "email", "email", "phone", "in person")
-PAGES = ("/", "/product", "/pricing", "/case-studies", "/docs", "/careers", "/login", "/support")
-BLOG_POSTS = 24
-ASSETS = PAGES + tuple(f"/blog/post-{i:02}" for i in range(1, BLOG_POSTS + 1))
-NO_ASSET = -1
+    from mqlml.history.sample.journey import Journey
+    from mqlml.history.sample.people import Flags, Floats, Ints, People
 
 BACKGROUND_ACTIONS = (0.79, 0.07, 0.05, 0.075, 0.01, 0.005)
 PROJECT_ACTIONS = (0.71, 0.09, 0.06, 0.065, 0.025, 0.05)
@@ -45,29 +26,9 @@ CUSTOMER_PAGES = (0.02, 0.03, 0.0, 0.0, 0.2, 0.0, 0.5, 0.2, 0.05)
 
 CHAT_FROM = 550
 """Day on which an event type appears that nobody did before."""
-NEWSLETTER_EVERY = 14
-NEWSLETTER_FIRST = 3 + 7.5 / 24
-NEWSLETTERS = 17
-SECOND = 1 / 86_400
 
 
-@dataclass(frozen=True)
-class Deeds:
-    """Events of one block; arrays of one entry an event, moments in days since the start of the history.
-
-    ``letter`` numbers the newsletter an e-mail event belongs to, -1 without one; ``value`` is seconds, NaN without.
-    """
-
-    lead: Ints
-    at: Floats
-    type: Ints
-    asset: Ints
-    value: Floats
-    letter: Ints
-    recorded: Floats
-
-
-def deeds(rng: np.random.Generator, who: People, course: Journey) -> Deeds:
+def draw_deeds(rng: np.random.Generator, who: People, course: Journey) -> Deeds:
     """Draw all events; none is later than the end of the history, those known only after it are left out."""
     tracked = _tracked(rng, who)
     parts = [
@@ -76,10 +37,10 @@ def deeds(rng: np.random.Generator, who: People, course: Journey) -> Deeds:
         _sessions(rng, *_project(rng, who, course, tracked), PROJECT_ACTIONS, PROJECT_PAGES),
         _sessions(rng, *_browsing(rng, who, tracked), BROWSER_ACTIONS, BROWSER_PAGES),
         _sessions(rng, *_customers(rng, course), (1.0, 0, 0, 0, 0, 0), CUSTOMER_PAGES),
-        _newsletters(rng, who, course, tracked),
+        newsletters(rng, who, course, tracked),
         _by_sales(rng, course),
     ]
-    every = _joined(parts)
+    every = joined(parts)
     recorded = _recorded(rng, every)
     keep = recorded < DAYS
     return Deeds(
@@ -105,12 +66,12 @@ def _tracked(rng: np.random.Generator, who: People) -> Flags:
 def _first_contact(rng: np.random.Generator, who: People, tracked: Flags) -> Deeds:
     """Form at the moment of creation, and anonymous visits before it."""
     inbound = np.flatnonzero(tracked)
-    form = _plain(inbound, who.created[inbound], TYPES.index("form_submit"))
+    form = plain(inbound, who.created[inbound], TYPES.index("form_submit"))
     before = np.repeat(inbound, rng.poisson(0.9, len(inbound)))
-    visit = _plain(before, who.created[before] - rng.exponential(1.2, len(before)), TYPES.index("page_view"))
+    visit = plain(before, who.created[before] - rng.exponential(1.2, len(before)), TYPES.index("page_view"))
     seen = _pages(rng, len(before), BACKGROUND_PAGES)
     seconds = np.round(rng.lognormal(np.log(35), 0.9, len(before)))
-    return _joined([form, Deeds(visit.lead, visit.at, visit.type, seen, seconds, visit.letter, visit.recorded)])
+    return joined([form, Deeds(visit.lead, visit.at, visit.type, seen, seconds, visit.letter, visit.recorded)])
 
 
 def _background(rng: np.random.Generator, who: People, tracked: Flags) -> tuple[Ints, Floats]:
@@ -125,7 +86,7 @@ def _background(rng: np.random.Generator, who: People, tracked: Flags) -> tuple[
 def _project(rng: np.random.Generator, who: People, course: Journey, tracked: Flags) -> tuple[Ints, Floats]:
     """Activity of a buying project, densest at its start; a win ends it."""
     active = np.isfinite(course.project) & tracked
-    lead = np.repeat(np.arange(len(who)), rng.poisson(np.where(active, 3.6 * np.exp(0.2 * who.interest), 0.0)))
+    lead = np.repeat(np.arange(len(who)), rng.poisson(np.where(active, 2.8 * np.exp(0.2 * who.interest), 0.0)))
     moment = course.project[lead] + course.project_days[lead] * rng.beta(1.0, 1.5, len(lead))
     moment = _not_before(rng, who.created[lead], office_hours(rng, moment))
     open_still = moment < course.won[lead]
@@ -168,49 +129,16 @@ def _sessions(
         letter=np.full(len(visit), -1),
         recorded=np.empty(len(visit)),
     )
-    return _joined([shown, _attended(rng, lead, start, action == TYPES.index("webinar_registered"))])
+    return joined([shown, _attended(rng, lead, start, action == TYPES.index("webinar_registered"))])
 
 
 def _attended(rng: np.random.Generator, lead: Ints, start: Floats, registered: Flags) -> Deeds:
     """Half of those who register come, a week or two later at ten o'clock, for up to an hour."""
     come = np.flatnonzero(registered & (rng.random(len(lead)) < 0.5))
     moment = np.floor(start[come]) + rng.integers(3, 15, len(come)) + 10 / 24 + rng.uniform(0, 300, len(come)) * SECOND
-    seat = _plain(lead[come], moment, TYPES.index("webinar_attended"))
+    seat = plain(lead[come], moment, TYPES.index("webinar_attended"))
     minutes = np.round(rng.beta(3, 1.5, len(come)) * 60)
     return Deeds(seat.lead, seat.at, seat.type, seat.asset, minutes * 60, seat.letter, seat.recorded)
-
-
-def _newsletters(rng: np.random.Generator, who: People, course: Journey, tracked: Flags) -> Deeds:
-    """Fortnightly letters: people open within a day; scanners open and click within seconds of sending."""
-    n = len(who)
-    first = np.ceil((who.created - NEWSLETTER_FIRST) / NEWSLETTER_EVERY).clip(0, None)
-    letter = (first[:, None] + np.arange(NEWSLETTERS)).astype(np.int64)
-    sent = NEWSLETTER_FIRST + NEWSLETTER_EVERY * letter
-    in_project = (sent > course.project[:, None]) & (sent < (course.project + course.project_days)[:, None])
-    tired = 0.93 ** np.arange(NEWSLETTERS)
-    opens = (0.11 * np.exp(0.4 * who.interest))[:, None] * tired * np.where(in_project, 1.8, 1.0)
-    leaves = np.where(rng.random(n) < 0.05, rng.integers(0, NEWSLETTERS, n), NEWSLETTERS)[:, None]
-    received = tracked[:, None] & (np.arange(NEWSLETTERS) <= leaves) & (sent < DAYS)
-    opened = received & (rng.random(letter.shape) < opens.clip(0, 0.7))
-    clicked = opened & (rng.random(letter.shape) < np.where(in_project, 0.35, 0.14))
-    scanned = received & who.scanner[:, None] & (rng.random(letter.shape) < 0.85)
-    scan_clicked = scanned & (rng.random(letter.shape) < 0.25)
-    gone = received & (np.arange(NEWSLETTERS) == leaves)
-    read = rng.exponential(0.35, letter.shape)
-    machine = rng.uniform(1, 20, letter.shape) * SECOND
-    cases = (
-        (opened, read, "email_open"),
-        (clicked, read + 20 * SECOND, "email_click"),
-        (scanned, machine, "email_open"),
-        (scan_clicked, machine + SECOND, "email_click"),
-        (gone, read + 40 * SECOND, "unsubscribe"),
-    )
-    return _joined([_letters(happened, sent + later, letter, name) for happened, later, name in cases])
-
-
-def _letters(happened: Flags, at: Floats, letter: Ints, name: str) -> Deeds:
-    plain = _plain(np.nonzero(happened)[0], at[happened], TYPES.index(name))
-    return Deeds(plain.lead, plain.at, plain.type, plain.asset, plain.value, letter[happened], plain.recorded)
 
 
 def _by_sales(rng: np.random.Generator, course: Journey) -> Deeds:
@@ -220,7 +148,7 @@ def _by_sales(rng: np.random.Generator, course: Journey) -> Deeds:
     met = np.repeat(np.arange(len(handed)), rng.poisson(np.where(accepted, 1.2, 0.0)))
     calls = course.handed[called] + 0.02 + rng.exponential(8.0, len(called))
     meetings = course.accepted[met] + 0.5 + rng.exponential(15.0, len(met))
-    return _joined([_plain(called, calls, TYPES.index("call")), _plain(met, meetings, TYPES.index("meeting"))])
+    return joined([plain(called, calls, TYPES.index("call")), plain(met, meetings, TYPES.index("meeting"))])
 
 
 def _recorded(rng: np.random.Generator, every: Deeds) -> Floats:
@@ -242,16 +170,3 @@ def _pages(rng: np.random.Generator, n: int, shares: Sequence[float]) -> Ints:
     page = rng.choice(len(shares), n, p=shares)
     post = len(PAGES) + np.minimum(rng.geometric(0.12, n) - 1, BLOG_POSTS - 1)
     return np.where(page == len(PAGES), post, page)
-
-
-def _plain(lead: Ints, at: Floats, kind: int) -> Deeds:
-    n = len(lead)
-    none = np.full(n, -1)
-    return Deeds(lead, at, np.full(n, kind), none, np.full(n, np.nan), none, np.empty(n))
-
-
-def _joined(parts: Sequence[Deeds]) -> Deeds:
-    def column(name: str) -> np.ndarray:
-        return np.concatenate([getattr(part, name) for part in parts])
-
-    return Deeds(*(column(name) for name in Deeds.__dataclass_fields__))

@@ -1,0 +1,101 @@
+"""The design matrix: by name, finite, and with a place for levels nobody has seen."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from mqlml.learning.encoder import Encoder, fit_encoder, mask_levels
+from mqlml.tape.features import Feature
+
+
+def feature(name: str, *, kind: str = "number", family: str = "attribute") -> Feature:
+    return Feature(name, family, "fit", name, "", "", kind=kind)  # type: ignore[arg-type]
+
+
+def text(values: list[str | None]) -> pa.Array:
+    return pa.array(values, pa.string()).dictionary_encode()
+
+
+TABLE = pa.table(
+    {
+        "lead.source": text(["web"] * 40 + ["fair"] * 30 + ["rare"] * 5 + [None] * 25),
+        "lead.size": pa.array([*np.arange(90.0), *[np.nan] * 10]),
+        "events.any.days_since_last": pa.array([*np.arange(95.0), *[np.nan] * 5]),
+        "lead.same": pa.array(np.ones(100)),
+    }
+)
+FEATURES = [
+    feature("lead.source", kind="category"),
+    feature("lead.size"),
+    feature("events.any.days_since_last", family="recency"),
+    feature("lead.same"),
+]
+LEADS = np.arange(100)
+
+
+@pytest.fixture(scope="module")
+def encoder() -> Encoder:
+    return fit_encoder(TABLE, FEATURES, lead=LEADS, min_leads=10)
+
+
+def test_fit_encoder_when_levels_are_rare_then_they_share_other(encoder: Encoder) -> None:
+    source = [(c.kind, c.level) for c in encoder.columns if c.feature == "lead.source"]
+    assert source == [("level", "fair"), ("level", "web"), ("other", None), ("missing", None)]
+
+
+def test_fit_encoder_when_a_column_never_changes_then_it_is_left_out(encoder: Encoder) -> None:
+    assert "lead.same" not in {c.feature for c in encoder.columns}
+
+
+def test_transform_when_a_lead_never_did_it_then_it_stands_behind_the_longest_ago(encoder: Encoder) -> None:
+    matrix = encoder.transform(TABLE)
+    j = next(j for j, c in enumerate(encoder.columns) if c.feature == "events.any.days_since_last")
+    assert matrix[99, j] == matrix[:95, j].max()
+
+
+def test_transform_when_a_number_is_missing_then_it_is_median_and_marked(encoder: Encoder) -> None:
+    matrix = encoder.transform(TABLE)
+    value, missing = (j for j, c in enumerate(encoder.columns) if c.feature == "lead.size")
+    assert matrix[95, value] == pytest.approx(np.median(np.log1p(np.arange(90.0))))
+    assert matrix[95, missing] == 1.0
+    assert matrix[5, missing] == 0.0
+
+
+def test_transform_when_values_are_unseen_infinite_or_null_then_everything_is_finite(encoder: Encoder) -> None:
+    wild = pa.table(
+        {
+            "lead.source": text(["new", None, "web"]),
+            "lead.size": pa.array([np.inf, -1e300, np.nan]),
+            "events.any.days_since_last": pa.array([None, 1.0, 2.0]),
+        }
+    )
+    matrix = encoder.transform(wild)
+    assert np.isfinite(matrix).all()
+    other = next(j for j, c in enumerate(encoder.columns) if c.kind == "other")
+    assert matrix[:, other].tolist() == [1.0, 0.0, 0.0]
+    assert encoder.unseen(wild).tolist() == [True, False, False]
+
+
+def test_transform_when_columns_and_dictionaries_are_reordered_then_nothing_changes(encoder: Encoder) -> None:
+    turned = TABLE.select(TABLE.column_names[::-1])
+    plain = turned.set_column(
+        turned.column_names.index("lead.source"), "lead.source", turned["lead.source"].cast(pa.string())
+    )
+    assert (encoder.transform(plain) == encoder.transform(TABLE)).all()
+
+
+def test_mask_levels_when_fitted_then_some_leads_have_an_unseen_level(encoder: Encoder) -> None:
+    lead = np.repeat(np.arange(1_000), 2)
+    table = pa.table({"lead.source": text(["web"] * 2_000)})
+    only = Encoder(tuple(c for c in encoder.columns if c.feature == "lead.source"))
+    hidden = only.unseen(mask_levels(table, only, lead=lead, seed=0))
+    assert 20 <= hidden.sum() <= 100
+    assert (hidden[::2] == hidden[1::2]).all(), "a lead is hidden as a whole"
+
+
+def test_to_dict_when_written_as_json_then_the_encoder_comes_back(encoder: Encoder) -> None:
+    assert Encoder.from_dict(json.loads(json.dumps(encoder.to_dict()))) == encoder

@@ -1,0 +1,96 @@
+"""The window plan: forward where the history allows, never the same lead or account on both sides."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mqlml.learning.labels import Rows
+from mqlml.learning.snapshots import DAY, NEVER
+from mqlml.learning.windows import group_folds, plan_windows
+
+
+def weekly_rows(*, weeks: int, leads_a_week: int, horizon_days: int = 30, rate: float = 0.3, seed: int = 0) -> Rows:
+    """Leads created each week, looked at four times, two leads an account."""
+    generator = np.random.default_rng(seed)
+    n = weeks * leads_a_week
+    lead = np.repeat(np.arange(n), 4)
+    at = (np.repeat(np.arange(n) // leads_a_week, 4) + np.tile(np.arange(4), n)) * 7 * DAY
+    won = np.repeat((generator.random(n) < rate).astype(float), 4)
+    return Rows(lead, at, at, at + horizon_days * DAY, won, lead // 2, "horizon")
+
+
+def test_plan_windows_when_history_is_long_then_four_forward_rounds_with_a_gap_of_one_horizon() -> None:
+    rows = weekly_rows(weeks=100, leads_a_week=20)
+    plan = plan_windows(rows, origins=4, seed=0)
+    assert plan.mode == "forward"
+    assert [r.part for r in plan.rounds] == ["calibrate", "certify", "compare", "test"]
+    for r in plan.rounds:
+        assert r.origin is not None
+        assert (rows.known[r.fit] <= r.origin).all()
+        assert (rows.at[r.test] >= r.origin).all()
+        assert rows.at[r.fit].max() + 30 * DAY <= rows.at[r.test].min()
+        assert not set(rows.group[r.fit]) & set(rows.group[r.test])
+
+
+def test_plan_windows_when_parts_are_printed_then_no_row_serves_two_purposes() -> None:
+    rows = weekly_rows(weeks=100, leads_a_week=20)
+    plan = plan_windows(rows, origins=4, seed=0)
+    times_tested = np.sum([r.test for r in plan.rounds], axis=0)
+    assert times_tested.max() == 1
+    assert sum(p.snapshots for p in plan.parts[1:]) == int(plan.tested().sum())
+
+
+def test_plan_windows_when_history_is_shorter_than_two_horizons_then_accounts_are_left_out_instead() -> None:
+    rows = weekly_rows(weeks=20, leads_a_week=40, horizon_days=200)
+    plan = plan_windows(rows, origins=4, seed=0)
+    assert plan.mode == "cross-fitted"
+    assert "not tested forward" in plan.sentence.lower()
+    assert plan.tested().all()
+    for r in plan.rounds:
+        assert not set(rows.group[r.fit]) & set(rows.group[r.test])
+
+
+def test_plan_windows_when_there_is_no_time_then_it_is_static() -> None:
+    n = 400
+    none = np.full(n, NEVER)
+    won = (np.arange(n) % 3 == 0).astype(float)
+    rows = Rows(np.arange(n), none, np.zeros(n, dtype=int), np.zeros(n, dtype=int), won, np.arange(n), "none")
+    assert plan_windows(rows, origins=4, seed=0).mode == "static"
+
+
+def test_plan_windows_when_only_an_order_is_known_then_tests_stand_later_in_the_file() -> None:
+    n = 4_000
+    won = (np.random.default_rng(0).random(n) < 0.2).astype(float)
+    order = np.arange(n)
+    rows = Rows(order, np.full(n, NEVER), order, order, won, order, "order")
+    plan = plan_windows(rows, origins=4, seed=0)
+    assert plan.mode == "forward"
+    assert all(rows.when[r.fit].max() < rows.when[r.test].min() for r in plan.rounds)
+
+
+@settings(max_examples=50, derandomize=True, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 30), st.booleans()), min_size=10, max_size=200), st.integers(2, 6))
+def test_group_folds_when_groups_repeat_then_each_stays_whole(pairs: list[tuple[int, bool]], folds: int) -> None:
+    group = np.array([g for g, _ in pairs])
+    won = np.array([float(w) for _, w in pairs])
+    fold = group_folds(group, won, folds=folds, seed=0)
+    assert all(len(set(fold[group == g])) == 1 for g in set(group.tolist()))
+    assert fold.min() >= 0
+    assert fold.max() < folds
+
+
+def test_group_folds_when_wins_are_rare_then_each_fold_has_its_share() -> None:
+    group = np.arange(1_000)
+    won = (group < 50).astype(float)
+    fold = group_folds(group, won, folds=5, seed=3)
+    assert np.bincount(fold[won > 0]).tolist() == [10] * 5
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_plan_windows_when_fewer_origins_are_wanted_then_the_last_is_the_final_test(count: int) -> None:
+    plan = plan_windows(weekly_rows(weeks=100, leads_a_week=20), origins=count, seed=0)
+    assert len(plan.rounds) == count
+    assert plan.rounds[-1].part == "test"

@@ -1,0 +1,120 @@
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from review.example_summary import HOSTILE, example_summary, hostile_summary
+
+from mqlml.review.report import render_report
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
+pytestmark = pytest.mark.browser
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Return the address of the example and of its hostile twin."""
+    folder: Path = tmp_path_factory.mktemp("report")
+    for name, summary in (("example", example_summary()), ("hostile", hostile_summary())):
+        (folder / f"{name}.html").write_text(render_report(summary), encoding="utf-8")
+    return {name: (folder / f"{name}.html").as_uri() for name in ("example", "hostile")}
+
+
+@pytest.fixture
+def tab(browser: Browser) -> Iterator[Page]:
+    """Open a page that fails its test on any request, message or violation."""
+    page = browser.new_page(viewport={"width": 1280, "height": 900}, color_scheme="light")
+    seen: list[str] = []
+    page.on("console", lambda message: seen.append(message.text))
+    page.on("pageerror", lambda error: seen.append(str(error)))
+    page.on("request", lambda request: seen.append(request.url) if not request.is_navigation_request() else None)
+    page.on("dialog", lambda dialog: (seen.append(dialog.message), dialog.dismiss()))
+    yield page
+    page.close()
+    assert seen == []
+
+
+@pytest.mark.parametrize("name", ["example", "hostile"])
+@pytest.mark.parametrize("width", [320, 390, 768, 1280])
+def test_report_when_opened_at_any_width_then_does_not_scroll_sideways(
+    tab: Page, files: dict[str, str], name: str, width: int
+) -> None:
+    tab.set_viewport_size({"width": width, "height": 844})
+    tab.goto(files[name])
+    assert tab.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def test_report_when_opened_then_its_own_style_is_applied_and_scripts_could_not_run(
+    tab: Page, files: dict[str, str]
+) -> None:
+    tab.goto(files["example"])
+    assert tab.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(253, 253, 252)"
+    bar = "getComputedStyle(document.querySelector('#drivers .wide .f-accent')).fill"
+    assert tab.evaluate(bar) == "rgb(18, 100, 122)"
+
+
+def test_report_when_the_reader_prefers_dark_then_page_and_charts_follow(tab: Page, files: dict[str, str]) -> None:
+    tab.emulate_media(color_scheme="dark")
+    tab.goto(files["example"])
+    assert tab.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(19, 24, 29)"
+    assert tab.evaluate("getComputedStyle(document.querySelector('#drivers .f-accent')).fill") == "rgb(109, 191, 211)"
+    tab.emulate_media(color_scheme="dark", media="print")
+    assert tab.evaluate("getComputedStyle(document.querySelector('#drivers .f-accent')).fill") == "rgb(18, 100, 122)"
+
+
+def test_report_when_names_are_hostile_then_shows_them_as_text(tab: Page, files: dict[str, str]) -> None:
+    tab.goto(files["hostile"])
+    assert tab.title() == HOSTILE["script"]
+    assert tab.locator("h1").inner_text() == HOSTILE["script"]
+    text = tab.locator("main").inner_text()
+    assert HOSTILE["closing"] in text
+    assert HOSTILE["quotes"] in text
+    assert tab.locator("script, img, iframe, svg script, [onerror], [onmouseover]").count() == 0
+    assert "<script>" in "".join(tab.locator("#drivers .wide text").all_text_contents())
+
+
+def test_report_when_the_screen_is_narrow_then_shows_the_narrow_drawing_only(tab: Page, files: dict[str, str]) -> None:
+    tab.goto(files["example"])
+    wide, narrow = tab.locator("#tradeoff .wide"), tab.locator("#tradeoff .narrow")
+    assert wide.is_visible()
+    assert not narrow.is_visible()
+    tab.set_viewport_size({"width": 390, "height": 844})
+    assert narrow.is_visible()
+    assert not wide.is_visible()
+    tab.emulate_media(media="print")
+    assert wide.is_visible()
+
+
+def test_report_when_headings_are_walked_then_no_level_is_skipped(tab: Page, files: dict[str, str]) -> None:
+    tab.goto(files["example"])
+    levels = tab.evaluate("[...document.querySelectorAll('h1,h2,h3,h4,h5')].map(h => +h.tagName[1])")
+    assert levels.count(1) == 1
+    assert all(b <= a + 1 for a, b in itertools.pairwise(levels))
+
+
+def test_report_when_used_with_the_keyboard_then_skips_to_the_decision_and_opens_numbers(
+    tab: Page, files: dict[str, str]
+) -> None:
+    tab.goto(files["example"])
+    tab.keyboard.press("Tab")
+    assert tab.evaluate("document.activeElement.textContent") == "Skip to the decision"
+    tab.keyboard.press("Enter")
+    assert tab.url.endswith("#decision")
+    tab.locator("#reliability summary").focus()
+    tab.keyboard.press("Enter")
+    assert tab.locator("#reliability table").is_visible()
+
+
+def test_report_when_printed_then_is_a4_and_short(browser: Browser, files: dict[str, str]) -> None:
+    page = browser.new_page()
+    page.goto(files["example"])
+    pdf = page.pdf(prefer_css_page_size=True)
+    page.close()
+    assert pdf.startswith(b"%PDF")
+    assert b"/MediaBox [0 0 594.95" in pdf or b"/MediaBox [0 0 595" in pdf
+    assert pdf.count(b"/Type /Page\n") <= 14
