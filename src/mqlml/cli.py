@@ -26,7 +26,11 @@ __all__ = ["main"]
 EXAMPLES = ("oulad", "online-retail", "bank-marketing", "online-shoppers", "salvirt", "hotel", "crm-sales")
 
 _config = click.option(
-    "--config", "config_path", default="mqlml.toml", show_default=True, help="Settings; paths in them are relative to it."
+    "--config",
+    "config_path",
+    default="mqlml.toml",
+    show_default=True,
+    help="Settings; paths in them are relative to it.",
 )
 _as_of = click.option(
     "--as-of",
@@ -46,7 +50,7 @@ class _Terminated(BaseException):
 @click.version_option(__version__, prog_name="mqlml")
 @click.option("-q", "--quiet", is_flag=True, help="No progress; only results and errors.")
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
-def cli(*, quiet: bool, debug: bool) -> None:  # noqa: ARG001 - read from the context
+def cli(*, quiet: bool, debug: bool) -> None:
     """Learn from won and lost leads who will convert, why, and whom to hand to sales.
 
     \b
@@ -148,10 +152,14 @@ def train(*, config_path: str, as_of: str | None, as_json: bool) -> None:
 @_as_of
 @_model
 @click.option("--out", type=click.Path(path_type=Path), required=True, help=".parquet, .csv, .duckdb or a folder.")
-@click.option("--previous", type=click.Path(path_type=Path), help="Earlier scores (Parquet): `change` compares with them.")
+@click.option(
+    "--previous", type=click.Path(path_type=Path), help="Earlier scores (Parquet): `change` compares with them."
+)
 @click.option("--engine", type=click.Choice(["local"]), default="local", show_default=True)
 @click.option("--no-reasons", is_flag=True, help="Leave reasons and grades empty; faster.")
-@click.option("--contributions", type=click.Path(path_type=Path), help="Also write every contribution (.parquet, .csv).")
+@click.option(
+    "--contributions", type=click.Path(path_type=Path), help="Also write every contribution (.parquet, .csv)."
+)
 @_json
 def score(
     *,
@@ -267,7 +275,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Exception as error:  # noqa: BLE001 - the last resort turns a bug into its exit code
         if "--debug" in arguments:
             traceback.print_exc()
-        _tell(f"mqlml: a bug in mqlml: {type(error).__name__}: {error}. Run again with --debug and report what it shows.")
+        _tell(
+            f"mqlml: a bug in mqlml: {type(error).__name__}: {error}. Run again with --debug and report what it shows."
+        )
         return 1
     finally:
         _on_sigterm(previous)
@@ -326,5 +336,3 @@ def _plain(value: Any) -> Any:
         return str(value)
     message = f"{type(value).__name__} is not plain data"
     raise TypeError(message)
-
-

@@ -92,9 +92,7 @@ def trained(summary: Mapping[str, Any], notes: Sequence[str]) -> str:
     """What a training found, for the terminal."""
     verdict, decision = summary["verdict"], summary["decision"]
     lines = ["", *_population(summary["population"]), "", *_plan(summary["plan"]), ""]
-    for finding in summary["audit"]:
-        if finding["level"] != "note":
-            lines.append(_finding(finding))
+    lines += [_finding(finding) for finding in summary["audit"] if finding["level"] != "note"]
     figures = [(m["name"], _interval(m["model"]), m["plain"]) for m in summary["evaluation"]["metrics"]]
     lines += ["Tested", *_table(("figure", "value [90 % interval]", "meaning"), figures), ""]
     rungs = [
@@ -114,7 +112,9 @@ def scored(manifest: Mapping[str, Any]) -> str:
     lines = [f"Note: {note}" for note in manifest["notes"]]
     lines.append(f"{manifest['rows_in']:,} leads in the file; skipped: {_reasons(manifest['skipped']) or 'none'}.")
     quality = {word: n for word, n in manifest["quality"].items() if n}
-    lines.append(f"{manifest['scored']:,} scored ({tiers}); {manifest['mqls']:,} MQLs; {_reasons(quality) or 'all ok'}.")
+    lines.append(
+        f"{manifest['scored']:,} scored ({tiers}); {manifest['mqls']:,} MQLs; {_reasons(quality) or 'all ok'}."
+    )
     lines.append(f"Model {manifest['model_version']} ({manifest['review']}).")
     return "\n".join(lines)
 
@@ -143,11 +143,13 @@ def explained(found: Mapping[str, Any]) -> str:
 def demonstrated(done: Demonstration) -> str:
     """Where the pieces of the demonstration lie, and what to do next."""
     decision, manifest = done.trained.summary["decision"], done.scored.manifest
+    rates = (
+        f"{_percent(decision['win_rate'])} of such leads were won, against {100 * decision['base_rate']:.1f} % of all"
+    )
     return "\n".join(
         [
             f"Verdict: {done.trained.summary['verdict']['sentence']}",
-            f"{manifest['scored']:,} open leads scored, {manifest['mqls']:,} of them MQLs "
-            f"({_percent(decision['win_rate'])} of such leads were won, against {100 * decision['base_rate']:.1f} % of all).",
+            f"{manifest['scored']:,} open leads scored, {manifest['mqls']:,} of them MQLs ({rates}).",
             "",
             f"  history   {done.folder}",
             f"  settings  {done.folder / 'mqlml.toml'}",
@@ -163,9 +165,10 @@ def demonstrated(done: Demonstration) -> str:
 def _population(p: Mapping[str, Any]) -> list[str]:
     horizon = f"won within {p['horizon_days']} days" if p["horizon_days"] else "final outcome"
     sampled = f" (a random {100 * p['sampled']:.0f} % of the accounts)" if p["sampled"] < 1 else ""
+    snapshots = f"{p['snapshots']:,} snapshots of {p['snapshot_leads']:,} leads{sampled}"
     return [
         f"{p['leads']:,} leads: {p['won']:,} won, {p['lost']:,} lost, {p['open']:,} open.",
-        f"{p['snapshots']:,} snapshots of {p['snapshot_leads']:,} leads{sampled}, {p['wins_in_snapshots']:,} of them won; "
+        f"{snapshots}, {p['wins_in_snapshots']:,} of them won; "
         f"label: {horizon}; base rate {100 * p['base_rate']:.1f} %.",
         p["mode_sentence"],
     ]
@@ -174,7 +177,15 @@ def _population(p: Mapping[str, Any]) -> list[str]:
 def _plan(parts: Sequence[Mapping[str, Any]]) -> list[str]:
     header = ("part", "from", "to", "snapshots", "leads", "won leads", "purpose")
     rows = [
-        (p["part"], p["from"] or "-", p["to"] or "-", f"{p['snapshots']:,}", f"{p['leads']:,}", f"{p['wins']:,}", p["purpose"])
+        (
+            p["part"],
+            p["from"] or "-",
+            p["to"] or "-",
+            f"{p['snapshots']:,}",
+            f"{p['leads']:,}",
+            f"{p['wins']:,}",
+            p["purpose"],
+        )
         for p in parts
     ]
     return ["Window plan", *_table(header, rows)]

@@ -29,9 +29,7 @@ def replay_of(leads: list[tuple[int, list[float], bool]], *, sampled: float = 1.
 
 def steady(weeks: int = 20, a_week: int = 10) -> Replay:
     """Ten new leads a week with chances 0.05 to 0.50, each looked at twice; the better half is won."""
-    leads = [
-        (week, [0.05 * (k + 1)] * 2, k >= 5) for week in range(weeks) for k in range(a_week)
-    ]
+    leads = [(week, [0.05 * (k + 1)] * 2, k >= 5) for week in range(weeks) for k in range(a_week)]
     return replay_of(leads)
 
 

@@ -225,7 +225,7 @@ def test_rows_when_too_many_are_unusable_then_refused_with_their_numbers(tmp_pat
     refused(
         tmp_path,
         files,
-        "column 'lead_id': 7 of 17 rows: no id. First rows: 11, 12, 13, 14, 15. Fix: fill it in, or raise .leads. max_quarantined_share",
+        "column 'lead_id': 7 of 17 rows: no id. First rows: 11, 12, 13, 14, 15. Fix: fill it in, or raise .leads.",
     )
     with reading(tmp_path, files, leads={"max_quarantined_share": 0.5}) as history:
         assert account(history, "leads").quarantined == 7

@@ -57,13 +57,15 @@ def test_csv_when_clean_then_same_as_parquet(tmp_path: Path) -> None:
             "employees": pa.array([10, 20, None], pa.int64()),
         }
     )
-    with reading(tmp_path, {"leads.csv": LEADS, "outcomes.csv": OUTCOMES}) as text:
-        with reading(tmp_path, {"leads.parquet": leads}, leads={"path": "leads.parquet"}) as parquet:
-            assert text.leads.equals(parquet.leads)
-            assert text.attributes.equals(parquet.attributes)
-            assert text.outcomes.equals(parquet.outcomes)
-            assert parquet.leads.schema.field("created_at").type == pa.timestamp("us", "UTC")
-            assert parquet.attributes.schema.field("source").type == pa.dictionary(pa.int32(), pa.string())
+    with (
+        reading(tmp_path, {"leads.csv": LEADS, "outcomes.csv": OUTCOMES}) as text,
+        reading(tmp_path, {"leads.parquet": leads}, leads={"path": "leads.parquet"}) as parquet,
+    ):
+        assert text.leads.equals(parquet.leads)
+        assert text.attributes.equals(parquet.attributes)
+        assert text.outcomes.equals(parquet.outcomes)
+        assert parquet.leads.schema.field("created_at").type == pa.timestamp("us", "UTC")
+        assert parquet.attributes.schema.field("source").type == pa.dictionary(pa.int32(), pa.string())
 
 
 def test_duckdb_file_when_table_is_named_then_read(tmp_path: Path) -> None:
@@ -310,19 +312,23 @@ def test_tables_when_all_are_configured_then_relations_of_the_contract(tmp_path:
 def test_rows_when_shuffled_then_same_history(tmp_path: Path) -> None:
     head, *rows = LEADS.splitlines()
     shuffled = "\n".join([head, *reversed(rows)]) + "\n"
-    with reading(tmp_path, {"leads.csv": LEADS, "outcomes.csv": OUTCOMES}) as one:
-        with reading(tmp_path, {"leads.csv": shuffled}) as other:
-            assert one.leads.equals(other.leads)
-            assert one.attributes.equals(other.attributes)
+    with (
+        reading(tmp_path, {"leads.csv": LEADS, "outcomes.csv": OUTCOMES}) as one,
+        reading(tmp_path, {"leads.csv": shuffled}) as other,
+    ):
+        assert one.leads.equals(other.leads)
+        assert one.attributes.equals(other.attributes)
 
 
 def test_columns_when_reordered_then_same_values(tmp_path: Path) -> None:
     rows = [line.split(",") for line in LEADS.splitlines()]
     reordered = "".join(",".join(reversed(row)) + "\n" for row in rows)
-    with reading(tmp_path, {"leads.csv": LEADS, "outcomes.csv": OUTCOMES}) as one:
-        with reading(tmp_path, {"leads.csv": reordered}) as other:
-            assert one.leads.equals(other.leads)
-            assert other.attributes.select(one.attributes.column_names).equals(one.attributes)
+    with (
+        reading(tmp_path, {"leads.csv": LEADS, "outcomes.csv": OUTCOMES}) as one,
+        reading(tmp_path, {"leads.csv": reordered}) as other,
+    ):
+        assert one.leads.equals(other.leads)
+        assert other.attributes.select(one.attributes.column_names).equals(one.attributes)
 
 
 def test_kinds_when_given_then_codes_stay_text(tmp_path: Path) -> None:

@@ -48,7 +48,7 @@ def leads_of(table: pa.Table, won: np.ndarray, *left_out: str, created: np.ndarr
 
 def hotel(*left_out: str, dated: bool = True) -> AuditInput:
     table = read("hotel_bookings", "hotel_bookings.parquet")
-    months = {datetime(2000, at, 1).strftime("%B"): f"{at:02}" for at in range(1, 13)}  # noqa: DTZ001
+    months = {datetime(2000, at, 1).strftime("%B"): f"{at:02}" for at in range(1, 13)}
     day = zip(*(table[f"arrival_date_{part}"].to_pylist() for part in ("year", "month", "day_of_month")), strict=True)
     arrival = np.array([f"{y}-{months[m]}-{d:02}" for y, m, d in day], dtype="datetime64[D]")
     booked = (arrival - table["lead_time"].to_numpy()).astype("datetime64[us]").astype(np.int64)

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-
 from history.histories import at, reading
+
 from mqlml.config import Config
 from mqlml.errors import DataRefused
 from mqlml.learning.labels import labelled_rows
@@ -88,7 +88,10 @@ def history_of(n: int, *, won_after_days: int = 20) -> dict[str, str]:
     won = "".join(
         f"l{i:03d},won,{np.datetime64(day) + won_after_days}T06:00:00Z\n" for i, day in enumerate(days) if i % 3 == 0
     )
-    return {"leads.csv": "lead_id,created_at,account_id\n" + leads, "outcomes.csv": f"lead_id,outcome,decided_at\n{won}"}
+    return {
+        "leads.csv": "lead_id,created_at,account_id\n" + leads,
+        "outcomes.csv": f"lead_id,outcome,decided_at\n{won}",
+    }
 
 
 def labelled(folder: Path, horizon: int, as_of: int, **sections: object) -> tuple[Config, object]:

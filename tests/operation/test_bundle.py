@@ -97,7 +97,7 @@ def test_moment_name_when_given_then_is_utc_and_a_file_name(moment, name, tmp_pa
 
 def test_moment_name_when_without_zone_then_value_error():
     with pytest.raises(ValueError, match="has no time zone"):
-        moment_name(datetime(2026, 3, 1))  # noqa: DTZ001
+        moment_name(datetime(2026, 3, 1))
 
 
 @pytest.mark.parametrize(

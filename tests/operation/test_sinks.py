@@ -317,7 +317,7 @@ def test_write_scores_when_folder_and_batch_mixes_moments_then_rows_are_parted(t
     [
         (MARCH.isoformat(), "2026-03-01"),
         (date(2026, 3, 1), "2026-03-01"),
-        (datetime(2026, 3, 1, 9), "2026-03-01T090000Z"),  # noqa: DTZ001
+        (datetime(2026, 3, 1, 9), "2026-03-01T090000Z"),
         (None, "__HIVE_DEFAULT_PARTITION__"),
     ],
 )

@@ -76,9 +76,10 @@ class Maker:
             }
         )
         order = pc.sort_indices(people["lead_id"])
+        columns = {name: column(values) for name, values in (attributes or {"": [None] * len(leads)}).items()}
         return History(
             leads=people.take(order),
-            attributes=pa.table({n: column(v) for n, v in (attributes or {"": [None] * len(leads)}).items()}).take(order),
+            attributes=pa.table(columns).take(order),
             outcomes=pa.table({}),
             handovers=HANDOVERS.empty_table(),
             connection=self.connection,

@@ -82,7 +82,10 @@ WORLDS = st.builds(
 )
 
 
-def rows(make: Any, worlds: list[World], order: random.Random, *, has_old_value: bool) -> tuple[list[bytes], list[bytes]]:
+Rows = list[bytes]
+
+
+def rows(make: Any, worlds: list[World], order: random.Random, *, has_old_value: bool) -> tuple[Rows, Rows]:
     """Every lead's row as bytes, in the one and the other future, with the facts in any order."""
     now = make.start + MARK_DAYS * make.day
     events, changes, leads, today = [], [], [], {}
@@ -102,19 +105,20 @@ def rows(make: Any, worlds: list[World], order: random.Random, *, has_old_value:
         changes=[moved(c, now) for c in changes],
         attributes={
             "stage": [today.get((lead["lead_id"], "stage")) for lead in leads],
-            "score": [0.5 if lead["lead_id"].endswith("c") else number_of(today[lead["lead_id"], "score"]) for lead in leads],
+            "score": [number_of(today.get((lead["lead_id"], "score"), "0.5")) for lead in leads],
             "source": [str(lead["account_id"] is None) for lead in leads],
         },
     )
     # A mark later on is one more thing that may not change the earlier row.
     marks = [(lead["lead_id"], now + later) for later in (0, make.day) for lead in leads]
     made = build_features(history, make.marks(*marks), FEATURES).slice(0, len(leads)).drop_columns(["lead_id", "at"])
-    by_row = list(zip(*(encoded(column) for column in made.columns), strict=True))
-    versions = [[b"|".join(r) for lead, r in zip(leads, by_row, strict=True) if lead["lead_id"].split("/")[1] == v] for v in "01"]
-    return versions[0], versions[1]
+    by_row = [b"|".join(row) for row in zip(*(encoded(column) for column in made.columns), strict=True)]
+    of_version = [lead["lead_id"].split("/")[1] for lead in leads]
+    one, other = ([row for row, v in zip(by_row, of_version, strict=True) if v == version] for version in "01")
+    return one, other
 
 
-def field_history(world: World, version: int, *, has_old_value: bool) -> tuple[list[dict[str, Any]], dict[Any, str | None]]:
+def field_history(world: World, version: int, *, has_old_value: bool) -> tuple[list[Any], dict[Any, str | None]]:
     """The changes as a field history tells them, and the values it ends with."""
     changes, today = [], dict(world.born_with)
     for pair in PAIRS:

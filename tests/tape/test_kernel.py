@@ -209,7 +209,8 @@ def test_attribute_when_a_field_changes_then_the_mark_sees_its_own_moment(
 def test_attribute_when_it_never_changed_then_the_leads_table_holds_only_if_old_values_are_told(
     make: Any, has_old_value: bool, expected: tuple[Any, Any]
 ) -> None:
-    changes = [{"lead_id": "b", "changed_at": make.start, "field": f, "has_old_value": has_old_value} for f in ("stage", "size")]
+    told = {"lead_id": "b", "changed_at": make.start, "has_old_value": has_old_value}
+    changes = [{**told, "field": field} for field in ("stage", "size")]
     history = make.history(
         [*LEADS, {"lead_id": "b"}], changes=changes, attributes={"stage": ["hot", "x"], "size": [7.0, 1.0]}
     )

@@ -1,4 +1,4 @@
-"""Every feature equals plain SQL written from its description: marks joined with all that was known, then aggregated."""
+"""Every feature equals plain SQL written from its description: marks joined with what was known, then aggregated."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def sql_of(feature: Feature, features: FeatureSet) -> str:
         "value": f"coalesce(sum(CASE WHEN isfinite(value) THEN value END) {inside}, 0)",
         "recency": f"days_between(max(occurred_at) {chosen}), any_value(moment))",
         "first_touch": f"days_between(min(occurred_at) {chosen}), any_value(moment))",
-        "intensity": f"coalesce(sum(power(2, -days_between(occurred_at, moment) / {feature.window_days})) {chosen}), 0)",
+        "intensity": f"coalesce(sum(0.5 ** (days_between(occurred_at, moment) / {feature.window_days})) {chosen}), 0)",
     }[feature.family]
 
 
@@ -98,7 +98,8 @@ def attribute_sql(attribute: Attribute) -> str:
     first = f"(SELECT c.old_value {mine} ORDER BY c.changed_at, c.value NULLS FIRST, c.old_value NULLS FIRST LIMIT 1)"
     today = f'any_value("{attribute.name}")'
     return f"""CASE
-        WHEN EXISTS (SELECT 1 {before}) THEN (SELECT {clean} {before} ORDER BY c.changed_at DESC, {clean} DESC NULLS LAST LIMIT 1)
+        WHEN EXISTS (SELECT 1 {before})
+            THEN (SELECT {clean} {before} ORDER BY c.changed_at DESC, {clean} DESC NULLS LAST LIMIT 1)
         WHEN NOT (SELECT any_value(has_old_value) FROM changes) THEN NULL
         WHEN EXISTS (SELECT 1 {mine}) THEN {first if attribute.kind == "category" else f"finite({first})"}
         ELSE {today} END"""

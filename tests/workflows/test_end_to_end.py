@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
+from workflows.conftest import AS_OF, Run
 
 from mqlml.operation.scoring import SCORES
-from workflows.conftest import AS_OF, Run
 
 
 def scores(run: Run, folder: Path, out: str, *more: object, as_of: str = AS_OF) -> pd.DataFrame:

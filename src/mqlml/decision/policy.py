@@ -113,11 +113,15 @@ def set_policy(settings: config.Policy, replay: Replay, *, base_rate: float) -> 
         take = settings.capacity_per_week
     if settings.cost is not None and settings.value is not None:
         least = settings.cost / settings.value
-        text = f"with a chance of at least {100 * least:.3g} % (cost {settings.cost:g} a lead, value {settings.value:g} a win)"
+        money = f"cost {settings.cost:g} a lead, value {settings.value:g} a win"
+        text = f"with a chance of at least {100 * least:.3g} % ({money})"
         bounds["cost"] = least, text
     assumption = None
     if not bounds and take is None:
-        bounds["share"] = _share_threshold(replay, settings.share), f"among the best {100 * settings.share:g} % of all leads"
+        bounds["share"] = (
+            _share_threshold(replay, settings.share),
+            f"among the best {100 * settings.share:g} % of all leads",
+        )
         assumption = "Nobody set [policy] capacity_per_week or cost and value yet: agree on one with sales."
     if take is not None:
         return _taking(take, bounds, replay, base_rate)

@@ -172,5 +172,3 @@ def _lift(resampler: Resampler | None, crossed: Floats, won: Floats, ever: Float
         return float((weight * won).sum() / handed / base) if handed > 0 and base > 0 else float("nan")
 
     return Interval(ratio(np.ones(len(ever))), None, None) if resampler is None else resampler.interval(ratio)
-
-

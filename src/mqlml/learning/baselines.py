@@ -46,6 +46,6 @@ def rate_by_source(table: pa.Table, name: str, rows: Rows, plan: Plan, row: npt.
         wins = np.bincount(codes[r.fit], weights=rows.won[r.fit], minlength=size)
         rate = (wins + _PRIOR_ROWS * base) / (n + _PRIOR_ROWS)
         chances.append(rate[codes[r.test]])
-    found = np.clip(np.concatenate(chances), 1e-6, 1 - 1e-6)
+    found: Floats = np.clip(np.concatenate(chances), 1e-6, 1 - 1e-6)
     assert len(found) == len(row)
     return found

@@ -41,7 +41,9 @@ class Calibrator:
         return np.clip(expit(self.log_odds(raw)), 1e-9, 1 - 1e-9)  # type: ignore[no-any-return]
 
 
-def fit_calibrator(raw: Floats, won: Floats, *, winning_leads: int, newest: npt.NDArray[np.bool_] | None = None) -> Calibrator:
+def fit_calibrator(
+    raw: Floats, won: Floats, *, winning_leads: int, newest: npt.NDArray[np.bool_] | None = None
+) -> Calibrator:
     """Fit the map from raw scores to true rates on rows the model has not seen.
 
     Parameters

@@ -112,7 +112,9 @@ class Encoder:
         return cls(tuple(Column(**column) for column in data))
 
 
-def fit_encoder(table: pa.Table, features: Sequence[Feature], *, lead: npt.NDArray[np.int64], min_leads: int) -> Encoder:
+def fit_encoder(
+    table: pa.Table, features: Sequence[Feature], *, lead: npt.NDArray[np.int64], min_leads: int
+) -> Encoder:
     """Learn levels, scales and fill values from training features.
 
     Parameters
@@ -143,14 +145,16 @@ def mask_levels(table: pa.Table, encoder: Encoder, *, lead: npt.NDArray[np.int64
         hidden = (generator.random(int(lead.max(initial=0)) + 1) < _MASKED_SHARE)[lead]
         codes, levels = _categories(table[name])
         codes = np.where(hidden & (codes >= 0), len(levels), codes)
-        masked = pa.DictionaryArray.from_arrays(pa.array(codes, mask=codes < 0), pa.array([*levels, _HIDDEN], pa.string()))
+        masked = pa.DictionaryArray.from_arrays(
+            pa.array(codes, mask=codes < 0), pa.array([*levels, _HIDDEN], pa.string())
+        )
         table = table.set_column(table.column_names.index(name), name, masked)
     return table
 
 
 def _is_category(column: pa.ChunkedArray) -> bool:
     kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
-    return pa.types.is_string(kind) or pa.types.is_large_string(kind)
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
 
 
 def _categories(column: pa.ChunkedArray) -> tuple[Codes, list[str]]:

@@ -173,7 +173,9 @@ def binomial_interval(wins: float, n: float) -> tuple[float, float]:
     return low, high
 
 
-def reliability(won: Floats, p: Floats, lead: Integers, resampler: Resampler, *, bins: int = 10) -> list[dict[str, float]]:
+def reliability(
+    won: Floats, p: Floats, lead: Integers, resampler: Resampler, *, bins: int = 10
+) -> list[dict[str, float]]:
     """Promised against realised rates in bins of equal size, for the report.
 
     Returns
@@ -188,7 +190,9 @@ def reliability(won: Floats, p: Floats, lead: Integers, resampler: Resampler, *,
         rate = resampler.interval(lambda w, i=inside: _rate(won, w * i))  # type: ignore[misc]
         leads = len(np.unique(lead[part]))
         exact = binomial_interval(rate.value * leads, leads)
-        low, high = (exact[0], exact[1]) if rate.low is None else (min(rate.low, exact[0]), max(rate.high or 0, exact[1]))
+        low, high = (
+            (exact[0], exact[1]) if rate.low is None else (min(rate.low, exact[0]), max(rate.high or 0, exact[1]))
+        )
         figures = {"promised": float(p[part].mean()), "won": rate.value, "low": low, "high": high}
         rows.append({**figures, "snapshots": len(part), "leads": leads})
     return rows

@@ -66,7 +66,9 @@ class Judgement:
     evaluation: dict[str, Any]
 
 
-def judge(rows: Rows, tested: Tested, plan: Plan, *, segments: Mapping[str, npt.NDArray[np.str_]], seed: int) -> Judgement:
+def judge(
+    rows: Rows, tested: Tested, plan: Plan, *, segments: Mapping[str, npt.NDArray[np.str_]], seed: int
+) -> Judgement:
     """Judge the chances on the final test window, or on all tested rows where that holds too few wins.
 
     Parameters
@@ -126,8 +128,10 @@ def _flags(n: int, row: npt.NDArray[np.int64]) -> Flags:
 def _window_sentence(plan: Plan, wins: int, *, pooled: bool) -> str:
     if plan.mode != "forward":
         return f"{plan.sentence} {wins:,} won leads."
-    which = "all forward tests together, since the newest alone holds fewer than 100 won leads" if pooled else (
-        "the newest test window, which was looked at once"
+    which = (
+        "all forward tests together, since the newest alone holds fewer than 100 won leads"
+        if pooled
+        else ("the newest test window, which was looked at once")
     )
     return f"{plan.sentence} Figures are from {which} ({wins:,} won leads)."
 
@@ -180,13 +184,13 @@ def _by_segment(won: Floats, p: Floats, segments: Mapping[str, npt.NDArray[np.st
     return found
 
 
-def _verdict(
-    ladder: list[dict[str, Any]], metrics: Mapping[str, Interval], wins: int, plan: Plan
-) -> dict[str, Any]:
+def _verdict(ladder: list[dict[str, Any]], metrics: Mapping[str, Interval], wins: int, plan: Plan) -> dict[str, Any]:
     auc, gain = metrics["auc"], ladder[0]["model_better_by"]
     details = [] if plan.mode == "forward" else [plan.sentence]
     if auc.low is None or auc.low <= 0.5 or (gain["low"] or 0.0) <= 0.0:
-        missing = f" With {wins:,} won leads in the test a small effect could be hidden." if wins < MIN_TEST_WINS else ""
+        missing = (
+            f" With {wins:,} won leads in the test a small effect could be hidden." if wins < MIN_TEST_WINS else ""
+        )
         return {
             "code": "no signal",
             "sentence": f"No signal: on leads it had not seen the model is not better than the base rate.{missing}",

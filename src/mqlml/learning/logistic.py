@@ -55,9 +55,7 @@ class Logistic:
         return cls(float(data["base"]), np.asarray(data["beta"], dtype=float), np.asarray(data["mean"], dtype=float))
 
 
-def fit_logistic(
-    matrix: Floats, won: Floats, *, strength: float, seed: int, max_rows: int = _MAX_ROWS
-) -> Logistic:
+def fit_logistic(matrix: Floats, won: Floats, *, strength: float, seed: int, max_rows: int = _MAX_ROWS) -> Logistic:
     """Fit on standardised columns and fold the scale back into the coefficients.
 
     Parameters
@@ -98,9 +96,7 @@ def choose_strength(matrix: Floats, won: Floats, folds: npt.NDArray[np.int64], *
         raw = np.empty(len(won))
         for fold in np.unique(folds):
             out = folds == fold
-            learned = fit_logistic(
-                matrix[~out], won[~out], strength=strength, seed=seed, max_rows=_ROWS_TO_CHOOSE
-            )
+            learned = fit_logistic(matrix[~out], won[~out], strength=strength, seed=seed, max_rows=_ROWS_TO_CHOOSE)
             raw[out] = learned.raw(matrix[out])
         loss = float(np.logaddexp(0, raw).mean() - (won * raw).mean())
         if best is None or loss < best[0]:

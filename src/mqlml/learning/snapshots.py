@@ -13,7 +13,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 if TYPE_CHECKING:
-    from mqlml.config import Config
     from mqlml.history.contract import History
 
 __all__ = ["DAY", "NEVER", "Population", "as_microseconds", "mark_table", "population", "thin"]

@@ -134,7 +134,7 @@ def group_folds(group: Integers, won: npt.NDArray[np.float64], *, folds: int, se
     for kind in (wins, ~wins):
         members = np.flatnonzero(kind)
         fold[members] = generator.permutation(np.arange(len(members)) % folds)
-    return fold[group]  # type: ignore[no-any-return]
+    return fold[group]
 
 
 def _forward_rounds(rows: Rows, count: int) -> list[Round]:

@@ -255,7 +255,7 @@ class LeadScorer:
         text = np.full(table.num_rows, "", dtype=object)
         for found, word in flags:
             text[found] = [f"{t}; {word}" if t else word for t in text[found]]
-        return np.where(text == "", "ok", text)  # type: ignore[no-any-return]
+        return np.where(text == "", "ok", text)
 
 
 def grade_bounds(explanation: Explanation) -> dict[str, list[float]]:

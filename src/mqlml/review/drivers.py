@@ -53,7 +53,7 @@ def drivers(
     """
     size = np.abs(explanation.parts).mean(axis=0)
     share = size / max(size.sum(), 1e-12)
-    found = []
+    found: list[dict[str, Any]] = []
     for j in np.argsort(-share, kind="stable"):
         name = explanation.names[j]
         if name == NOT_SUPPLIED or share[j] < 0.001 or len(found) == _MAX_DRIVERS:
@@ -93,7 +93,7 @@ def _rank_correlation(feature: Feature, table: pa.Table, part: Floats) -> float:
 
 def _ranks(values: Floats) -> Floats:
     _, place, counts = np.unique(values, return_inverse=True, return_counts=True)
-    return (np.cumsum(counts) - counts / 2)[place]  # type: ignore[no-any-return]
+    return (np.cumsum(counts) - counts / 2)[place]
 
 
 def _direction(feature: Feature, table: pa.Table, part: Floats) -> str:
@@ -107,7 +107,7 @@ def _coverage(table: pa.Table, feature: Feature) -> float:
     """Share of snapshots for which the lead supplied it (an attribute) or ever did it (an event), 0..1."""
     column = table[feature.name]
     if feature.kind == "category":
-        return 1.0 - column.null_count / max(len(column), 1)
+        return 1.0 - int(column.null_count) / max(len(column), 1)
     values = column.to_numpy()
     present = ~np.isnan(values)
     return float((present & (values > 0)).mean()) if feature.group == "engagement" else float(present.mean())
@@ -116,7 +116,7 @@ def _coverage(table: pa.Table, feature: Feature) -> float:
 def _shape(feature: Feature, table: pa.Table, rows: Rows) -> list[dict[str, Any]]:
     """Win rate by bucket of the feature's values, with exact 90 % intervals counted in leads."""
     column = table[feature.name]
-    buckets = _levels(column, rows) if feature.kind == "category" else _ranges(column.to_numpy(), feature)
+    buckets = _levels(column) if feature.kind == "category" else _ranges(column.to_numpy(), feature)
     found = []
     for label, inside in buckets:
         leads = len(np.unique(rows.lead[inside]))
@@ -129,7 +129,7 @@ def _shape(feature: Feature, table: pa.Table, rows: Rows) -> list[dict[str, Any]
     return found
 
 
-def _levels(column: pa.ChunkedArray, rows: Rows) -> list[tuple[str, npt.NDArray[np.bool_]]]:
+def _levels(column: pa.ChunkedArray) -> list[tuple[str, npt.NDArray[np.bool_]]]:
     values = np.asarray(column.cast(pa.string()).to_pylist(), dtype=object)
     names, counts = np.unique(values[values != None].astype(str), return_counts=True)  # noqa: E711 - element-wise
     top = names[np.argsort(-counts, kind="stable")][:_MAX_BUCKETS]

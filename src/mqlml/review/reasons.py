@@ -95,7 +95,7 @@ class Explainer:
     def column_contributions(self, matrix: Floats) -> tuple[float, Floats]:
         """Base and what each column of the design matrix adds, in calibrated log-odds.
 
-        The logistic half adds ``beta_j (x_j - mean_j)``, the trees their SHAP values; the affine calibrator scales both.
+        The logistic half adds ``beta_j (x_j - mean_j)``, the trees their SHAP values; the calibrator scales both.
         """
         blend, calibrator = self.model.blend, self.model.calibrator
         base = (1 - blend.weight) * blend.logistic.base

@@ -99,7 +99,9 @@ def top_reasons(explanation: Explanation, facts: FactWriter, *, many: int = 3) -
     side = np.where(parts.sum(axis=1) >= 0, 1.0, -1.0)
     order = np.argsort(-parts * side[:, None], axis=1, kind="stable")
     other = np.argsort(parts * side[:, None], axis=1, kind="stable")
-    return [_lead_reasons(explanation, facts, row, side[row], order[row], other[row], many) for row in range(len(parts))]
+    return [
+        _lead_reasons(explanation, facts, row, side[row], order[row], other[row], many) for row in range(len(parts))
+    ]
 
 
 def _lead_reasons(

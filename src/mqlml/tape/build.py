@@ -19,12 +19,19 @@ if TYPE_CHECKING:
     from mqlml.tape.features import Attribute, FeatureSet
 
 _MOMENT = pa.timestamp("us", tz="UTC")
-_TYPES = {"key": "i4", "time": "i8", "kind": "i1", "lead": "i8", "type": "i4", "asset": "i8", "value": "f8", "known": "i8"}
+_TYPES = {
+    "key": "i4",
+    "time": "i8",
+    "kind": "i1",
+    "lead": "i8",
+    "type": "i4",
+    "asset": "i8",
+    "value": "f8",
+    "known": "i8",
+}
 
 
-def build_features(
-    history: History, marks: pa.Table, features: FeatureSet, *, batch_rows: int = 131_072
-) -> pa.Table:
+def build_features(history: History, marks: pa.Table, features: FeatureSet, *, batch_rows: int = 131_072) -> pa.Table:
     """Compute one row of features for every mark, from facts strictly before it.
 
     Parameters
@@ -101,12 +108,14 @@ def _columns(batch: pa.RecordBatch) -> Tape:
 
 
 def _rows(tape: Tape, start: int, end: int) -> Tape:
-    return Tape(*(column[start:end] for column in tape))
+    return Tape._make(column[start:end] for column in tape)
 
 
 def _joined(tapes: list[Tape]) -> Tape:
     # Copies always, with fixed types: the kernel then compiles once, whatever memory Arrow handed over.
-    return Tape(**{name: np.concatenate([getattr(t, name) for t in tapes], dtype=dtype) for name, dtype in _TYPES.items()})
+    return Tape(
+        **{name: np.concatenate([getattr(t, name) for t in tapes], dtype=dtype) for name, dtype in _TYPES.items()}
+    )
 
 
 def _played(

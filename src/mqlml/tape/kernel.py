@@ -25,9 +25,7 @@ else:
     # No function here allocates: without reference counts (`_nrt`) the kernel runs six times faster, and without the
     # wrappers for callers in C or Python it compiles in half the time.
     _compiled = numba.njit(cache=True, fastmath=False, error_model="numpy", no_cfunc_wrapper=True, _nrt=False)
-    _inner = numba.njit(
-        fastmath=False, error_model="numpy", no_cfunc_wrapper=True, no_cpython_wrapper=True, _nrt=False
-    )
+    _inner = numba.njit(fastmath=False, error_model="numpy", no_cfunc_wrapper=True, no_cpython_wrapper=True, _nrt=False)
 
 MARK, EVENT, CHANGE = 0, 1, 2
 DAY_US = 86_400_000_000
@@ -220,9 +218,7 @@ def _write(tape: Tape, recipe: Recipe, state: State, lead: int, now: int, row: F
 
 
 @_inner
-def _write_any(
-    tape: Tape, recipe: Recipe, state: State, lead: int, now: int, row: Float64, at: int
-) -> int:
+def _write_any(tape: Tape, recipe: Recipe, state: State, lead: int, now: int, row: Float64, at: int) -> int:
     windows = recipe.windows_us.size
     for w in range(windows):
         row[at + w] = _total(state.window_counts[w])

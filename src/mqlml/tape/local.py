@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -22,6 +19,7 @@ if TYPE_CHECKING:
     from mqlml.history.contract import History
     from mqlml.tape.features import FeatureSet
 
+_MEMORY_PER_THREAD = 512 * 2**20
 # Missing values come first, as everywhere in Spark: of two changes at one moment the one that names a value holds.
 ORDER = "key, time, kind, lead, type, asset, channel, value NULLS FIRST"
 
@@ -42,13 +40,13 @@ class SortedTape:
 
     Parameters
     ----------
-    batches : iterator of RecordBatch
+    batches : iterable of RecordBatch
         Columns key, time, kind, lead, type, asset, value, known; a batch may cut a key in two.
     levels : dict of str to tuple of str
         For each category with a field history its values, by code.
     """
 
-    batches: Iterator[pa.RecordBatch]
+    batches: Iterable[pa.RecordBatch]
     levels: dict[str, tuple[str, ...]]
 
 
@@ -81,9 +79,7 @@ def changed_fields(history: History) -> frozenset[str]:
 
 
 @contextmanager
-def sorted_tape(
-    history: History, marks: pa.Table, features: FeatureSet, *, batch_rows: int
-) -> Iterator[SortedTape]:
+def sorted_tape(history: History, marks: pa.Table, features: FeatureSet, *, batch_rows: int) -> Iterator[SortedTape]:
     """Open the tape of the leads in ``marks``; its tables and settings are gone again when the context ends.
 
     Parameters
@@ -103,7 +99,7 @@ def sorted_tape(
         "tape_fields": _field_codes(features),
         "tape_attributes": _attribute_values(history, features),
     }
-    with _settings(connection), _registered(connection, sources), _temporary(connection):
+    with _bounded(connection), _registered(connection, sources), _temporary(connection):
         connection.execute(_LEADS)
         end = pc.max(marks["time"]).as_py()
         has_events = bool(features.named_types) and "events" in history.tables
@@ -115,7 +111,8 @@ def sorted_tape(
             connection.execute(_LEVELS)
         query = _tape_query(history, features, end=end, has_events=has_events, has_changes=has_changes)
         levels = _levels(connection, features) if has_changes else {}
-        yield SortedTape(iter(connection.sql(query).to_arrow_reader(batch_rows)), levels)
+        with connection.sql(query).to_arrow_reader(batch_rows) as reader:  # an open result would block the connection
+            yield SortedTape(reader, levels)
 
 
 _LEADS = """
@@ -286,16 +283,16 @@ def _temporary(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
 
 
 @contextmanager
-def _settings(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
-    before = connection.execute("SELECT current_setting('threads'), current_setting('temp_directory')").fetchone()
-    assert before is not None
-    threads = min(int(before[0]), os.cpu_count() or 1)
-    connection.execute(f"SET threads = {threads}")
-    if before[1] in ("", ".tmp"):
-        # The working directory, DuckDB's default, may be read-only or on a slow share.
-        spill = Path(tempfile.gettempdir()) / f"mqlml-{os.getpid()}"
-        connection.execute(f"SET temp_directory = '{str(spill).replace(chr(39), chr(39) * 2)}'")
+def _bounded(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
+    # DuckDB sorts in memory as long as it may; a tape spills before it crowds out everything else on the machine.
+    limits = "SELECT parse_formatted_bytes(current_setting('memory_limit')), current_setting('threads')::BIGINT"
+    limit, threads = connection.execute(limits).fetchall()[0]
+    bound = _MEMORY_PER_THREAD * threads
+    if limit <= bound:
+        yield
+        return
+    connection.execute(f"SET memory_limit = '{bound}B'")
     try:
         yield
     finally:
-        connection.execute(f"SET threads = {before[0]}")
+        connection.execute("RESET memory_limit")

@@ -37,6 +37,8 @@ def report(config: Config, *, out: Path | None = None, model: str | None = None)
     bundle = read_bundle(resolve(models, model))
     path = out or bundle.path.with_name(f"{bundle.model_version}.report.html")
     summary = read_json(bundle.parts, "report.json")
-    page = render_report({**summary, "model_version": bundle.model_version, "review": review_state(models, bundle.path)})
+    page = render_report(
+        {**summary, "model_version": bundle.model_version, "review": review_state(models, bundle.path)}
+    )
     write_text(path, page)
     return path

@@ -115,9 +115,7 @@ class _Run:
         moment = NEVER if self.opened.moment is None else self.opened.moment
         marks = mark_table(self.opened.people, lead, np.full(len(lead), moment, dtype=np.int64))
         table = build_features(self.opened.history, marks, self.scorer.model.features)
-        return self.scorer.score(
-            table, as_of=self.opened.moment, previous=self.before, reasons=self.reasons
-        )
+        return self.scorer.score(table, as_of=self.opened.moment, previous=self.before, reasons=self.reasons)
 
     def _count(self, scores: pa.Table) -> None:
         for tier in ("hot", "mql", "nurture", "cold"):

@@ -31,7 +31,8 @@ from mqlml.operation.registry import adopt_first, champion, review_state
 from mqlml.operation.scoring import encode_json, grade_bounds
 from mqlml.review.drivers import drivers
 from mqlml.review.reasons import Explainer, difference_from_shap
-from mqlml.review.report import figures, model_card, render_report, summary as figures_of
+from mqlml.review.report import figures, model_card, render_report
+from mqlml.review.report import summary as figures_of
 from mqlml.tape.build import build_features
 from mqlml.tape.features import learn_feature_set
 from mqlml.workflows.opening import Opened, Progress, Quiet, open_history, refuse_leaks
@@ -236,9 +237,7 @@ def _segments(table: pa.Table) -> dict[str, np.ndarray[Any, np.dtype[np.str_]]]:
     return segments
 
 
-def _publish(
-    bundle: Path, models: Path, summary: dict[str, Any], model: Model, progress: Progress
-) -> Trained:
+def _publish(bundle: Path, models: Path, summary: dict[str, Any], model: Model, progress: Progress) -> Trained:
     """Adopt the first bundle, write the report beside it and record the run."""
     adopted = adopt_first(models, bundle.name)
     in_use = champion(models)
@@ -280,9 +279,7 @@ def _record(
             metrics={k: v for k, v in metrics.items() if v is not None},
             figures=figures(summary),
             texts={"report.html": page, "model_card.md": model_card(summary)},
-            signature_inputs=[
-                (f.name, "double" if f.kind == "number" else "string") for f in model.features.features
-            ],
+            signature_inputs=[(f.name, "double" if f.kind == "number" else "string") for f in model.features.features],
         )
     except EngineError as error:
         notes.append(f"Not recorded in MLflow: {error} The bundle is complete all the same.")
