@@ -101,7 +101,7 @@ def trained(summary: Mapping[str, Any], notes: Sequence[str]) -> str:
     ]
     lines += ["Against simpler rules", *_table(("rule", "log loss", "AUC", "mqlml better by"), rungs), ""]
     lines += _decision(decision)
-    lines += ["", *(f"Note: {note}" for note in notes), "", f"Verdict: {verdict['sentence']}"]
+    lines += ["", *(f"Note: {note}" for note in notes), "", f"Verdict: {verdict['code']}. {verdict['sentence']}"]
     lines += [f"  {detail}" for detail in verdict["details"]]
     return "\n".join(lines)
 
@@ -148,7 +148,7 @@ def demonstrated(done: Demonstration) -> str:
     )
     return "\n".join(
         [
-            f"Verdict: {done.trained.summary['verdict']['sentence']}",
+            "Verdict: {code}. {sentence}".format(**done.trained.summary["verdict"]),
             f"{manifest['scored']:,} open leads scored, {manifest['mqls']:,} of them MQLs ({rates}).",
             "",
             f"  history   {done.folder}",

@@ -50,6 +50,8 @@ class Policy:
         MQLs a file, in a history without dates where a weekly capacity has no weeks to count.
     assumption : str or None
         What nobody said and was assumed.
+    per_week : int or None
+        The weekly capacity, where the rule names one.
     """
 
     kind: str
@@ -59,6 +61,7 @@ class Policy:
     nurture: float
     take: int | None = None
     assumption: str | None = None
+    per_week: int | None = None
 
     @property
     def version(self) -> str:
@@ -122,14 +125,15 @@ def set_policy(settings: config.Policy, replay: Replay, *, base_rate: float) -> 
             _share_threshold(replay, settings.share),
             f"among the best {100 * settings.share:g} % of all leads",
         )
-        assumption = "Nobody set [policy] capacity_per_week or cost and value yet: agree on one with sales."
+        if "share" not in settings.model_fields_set:
+            assumption = "Nobody set [policy] capacity_per_week or cost and value yet: agree on one with sales."
     if take is not None:
         return _taking(take, bounds, replay, base_rate)
     kind = "+".join(bounds)
     threshold = max(value for value, _ in bounds.values())
     rule = f"Hand over leads {' and '.join(text for _, text in bounds.values())}."
     hot, nurture = _tier_bounds(replay, threshold, base_rate)
-    return Policy(kind, rule, threshold, hot, nurture, assumption=assumption)
+    return Policy(kind, rule, threshold, hot, nurture, assumption=assumption, per_week=settings.capacity_per_week)
 
 
 def _taking(take: int, bounds: dict[str, tuple[float, str]], replay: Replay, base_rate: float) -> Policy:

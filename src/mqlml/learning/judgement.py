@@ -193,13 +193,13 @@ def _verdict(ladder: list[dict[str, Any]], metrics: Mapping[str, Interval], wins
         )
         return {
             "code": "no signal",
-            "sentence": f"No signal: on leads it had not seen the model is not better than the base rate.{missing}",
+            "sentence": f"On leads it had not seen, the model is not better than the base rate.{missing}",
             "details": details,
         }
     if wins < _WINS_TO_JUDGE:
         return {
             "code": "too thin",
-            "sentence": f"Too thin: only {wins} won leads to test on; about {_WINS_TO_JUDGE - wins} more are needed "
+            "sentence": f"Only {wins} won leads to test on; about {_WINS_TO_JUDGE - wins} more are needed "
             "before the figures can be relied on.",
             "details": details,
         }
@@ -207,7 +207,7 @@ def _verdict(ladder: list[dict[str, Any]], metrics: Mapping[str, Interval], wins
     if simpler:
         details.append(f"Not clearly better than: {', '.join(simpler)} (the interval of the difference includes zero).")
     sentence = (
-        f"Ready: a won lead stands above one that was not in {100 * auc.value:.0f} of 100 pairs, and the chances fit "
+        f"A won lead stands above one that was not in {100 * auc.value:.0f} of 100 pairs, and the chances fit "
         "the outcomes better than the base rate."
     )
     return {"code": "ready", "sentence": sentence, "details": details}

@@ -52,19 +52,19 @@ class Recipe:
         """LightGBM parameters of one bag: small, shrunken trees, the same result on any number of threads."""
         return {
             "objective": "binary",
-            "learning_rate": 0.05,
+            "learning_rate": 0.08,
             "num_leaves": 12,
             "max_depth": 6,
             "min_data_in_leaf": max(20, round(20 / self.leads_per_row)),
             "min_sum_hessian_in_leaf": 1.0,
             "lambda_l2": 10.0,
-            "feature_fraction": 0.4,
+            "feature_fraction": 0.3,
             "bagging_fraction": 0.8,
             "bagging_freq": 1,
-            "max_bin": 127,
+            "max_bin": 63,
             "num_threads": self.threads,
             "deterministic": True,
-            "force_row_wise": True,
+            "force_col_wise": True,
             "seed": self.seed * 1_000 + bag,
             "verbosity": -1,
         }

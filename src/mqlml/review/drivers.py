@@ -26,6 +26,7 @@ _MAX_DRIVERS = 20
 _MAX_BUCKETS = 6
 # Rarer levels could point to a person.
 _LEAST_LEADS = 20
+_COUNTED = frozenset({"events", "assets"})
 
 
 def drivers(
@@ -164,8 +165,15 @@ def _quantile_buckets(
     for i in range(len(edges) - 1):
         below = values < edges[i + 1] if i < len(edges) - 2 else np.ones(len(values), dtype=bool)
         above = values >= edges[i] if i else np.ones(len(values), dtype=bool)
-        buckets.append((f"{_number(edges[i])} to {_number(edges[i + 1])}", inside & above & below))
+        last = i == len(edges) - 2
+        buckets.append((_span(edges[i], edges[i + 1], last=last, counted=unit in _COUNTED), inside & above & below))
     return buckets
+
+
+def _span(low: float, high: float, *, last: bool, counted: bool) -> str:
+    """Words for ``low <= value < high`` (``<=`` in the last bucket); counts name the numbers they hold."""
+    top = high if last or not counted else high - 1
+    return _number(low) if top == low else f"{_number(low)} to {_number(top)}"
 
 
 def _number(value: float) -> str:

@@ -88,6 +88,17 @@ def score(
     return ScoreResult(out, manifest)
 
 
+def _backlog_note(scorer: LeadScorer, mqls: int) -> list[str]:
+    """On a first run everybody who waits above the line qualifies at once: say what that means for sales."""
+    weekly = scorer.policy.per_week
+    if weekly is None or mqls <= 2 * weekly:
+        return []
+    weeks = mqls / weekly
+    return [
+        f"{mqls:,} leads qualify at once: at {weekly:,} a week that is {weeks:.0f} weeks of work; start with tier hot."
+    ]
+
+
 @dataclass(frozen=True)
 class _Run:
     """Scores chunk by chunk and counts on the way; the manifest is written after the last chunk."""
@@ -110,6 +121,7 @@ class _Run:
             self._count(scored.scores)
             self.progress.advance()
             yield from scored.scores.to_batches()
+        self.manifest["notes"] += _backlog_note(self.scorer, self.manifest["mqls"])
 
     def _score(self, lead: np.ndarray[Any, np.dtype[np.int64]]) -> Scored:
         moment = NEVER if self.opened.moment is None else self.opened.moment

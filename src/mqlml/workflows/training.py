@@ -23,7 +23,7 @@ from mqlml.learning.judgement import judge
 from mqlml.learning.labels import labelled_rows
 from mqlml.learning.propensity import Recipe
 from mqlml.learning.snapshots import mark_table
-from mqlml.learning.training import train_model
+from mqlml.learning.training import JUDGED_BAGS, train_model
 from mqlml.learning.windows import plan_windows
 from mqlml.operation.bundle import write_bundle
 from mqlml.operation.golden import make_golden_rows
@@ -131,7 +131,7 @@ def _learn(opened: Opened, config: Config, progress: Progress) -> _Learned:
     features = learn_feature_set(opened.history, config, until=opened.as_of, attributes=opened.attributes)
     table = build_features(opened.history, mark_table(opened.people, rows.lead, rows.at), features)
     recipe = Recipe(config.model.seed, config.model.bags, threads_of(config))
-    progress.begin("Learning", recipe.bags * (len(plan.rounds) + 1))
+    progress.begin("Learning", recipe.bags + min(recipe.bags, JUDGED_BAGS) * len(plan.rounds))
     training = train_model(
         table, rows, features, plan, recipe=recipe, min_leads=config.model.min_level_count, step=progress.advance
     )

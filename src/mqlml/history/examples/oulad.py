@@ -49,7 +49,7 @@ every_days = 7
 max_age_days = 400
 
 [policy]
-capacity_per_week = 300            # enrolments that can be taken on a week
+share = 0.2                        # everybody starts in the same week, so a weekly capacity would say little
 """
 
 _START = """(CASE right({0}, 1) WHEN 'B' THEN make_date(left({0}, 4)::INT, 2, 1)

@@ -76,9 +76,8 @@ def _drivers_spec(found: Sequence[Row], width: int) -> Spec:
 
 def shapes(summary: Mapping[str, Any]) -> list[Figure]:
     """Draw the win rate over the values of each of the first drivers that carry a shape."""
-    base = number(part(summary, "decision"), "base_rate")
-    if base is None:
-        base = number(part(summary, "population"), "base_rate")
+    # The shapes count snapshots, so their line is the rate of snapshots, not that of leads over all their weeks.
+    base = number(part(summary, "population"), "base_rate")
     found = []
     for rank, row in enumerate(rows(summary, "drivers")[:SHAPED], start=1):
         buckets = [b for b in rows(row, "shape") if number(b, "win_rate") is not None][:_MOST_BUCKETS]
@@ -91,7 +90,7 @@ def _shape(rank: int, buckets: Sequence[Row], base: float | None) -> Figure:
     best = max(buckets, key=lambda b: float(b["win_rate"]))
     worst = min(buckets, key=lambda b: float(b["win_rate"]))
     named = [f"{percent(b['win_rate'])} ({shorten(b.get('label', ''), 24)})" for b in (worst, best)]
-    line = "" if base is None else f" The dotted line is the win rate of all leads, {percent(base)}."
+    line = "" if base is None else f" The dotted line is the average, {percent(base)}."
     return Figure(
         name=f"shape-{rank}",
         title=f"Win rate from {named[0]} to {named[1]}" if best is not worst else f"Win rate {named[0]}",

@@ -25,7 +25,9 @@ if TYPE_CHECKING:
 
 __all__ = ["accounting", "audit_lines", "decision", "evaluation", "plan_lines", "population_figures"]
 
-_GRID_SHARES = (0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.6)
+_GRID_SHARES = (0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.6, 0.8)
+# An alternative that hands over nearly the same leads is none.
+_LEAST_CHANGE = 0.15
 
 
 def population_figures(people: Population, rows: Rows, plan: Plan, config: Config) -> dict[str, Any]:
@@ -117,9 +119,8 @@ def accounting(accounts: Sequence[TableAccount]) -> list[dict[str, Any]]:
 
 
 def _grid(replay: Replay, chosen: float) -> list[dict[str, Any]]:
-    thresholds = {float(np.quantile(replay.p, 1 - share)) for share in _GRID_SHARES} | {chosen}
     lines = []
-    for threshold in sorted(thresholds, reverse=True):
+    for threshold in sorted({chosen, *_alternatives(replay, chosen)}, reverse=True):
         o = replay.outcome(threshold)
         low, high = binomial_interval(o.wins, o.mqls) if o.mqls else (0.0, 1.0)
         lines.append(
@@ -135,6 +136,15 @@ def _grid(replay: Replay, chosen: float) -> list[dict[str, Any]]:
             }
         )
     return lines
+
+
+def _alternatives(replay: Replay, chosen: float) -> list[float]:
+    """Thresholds that hand over round shares of the leads, but not nearly as many as the chosen one."""
+    _, first = np.unique(replay.lead, return_index=True)
+    best = np.maximum.reduceat(replay.p, first)
+    now = float((best >= chosen).mean())
+    shares = [share for share in _GRID_SHARES if abs(share - now) > _LEAST_CHANGE * now]
+    return [float(t) for t in np.quantile(best, 1 - np.array(shares), method="higher")]
 
 
 def _tiers(policy: Policy, replay: Replay, threshold: float) -> list[dict[str, Any]]:
