@@ -80,7 +80,7 @@ outcomes = pd.read_parquet(folder / "outcomes.parquet")
 won = set(outcomes.loc[(outcomes.outcome == "won") & (outcomes.decided_at >= "2026-04-01"), "lead_id"])
 scores["won"] = scores["lead_id"].isin(won)
 by_tier = scores.groupby("tier")[["probability", "won"]].mean().assign(leads=scores.groupby("tier").size())
-by_tier.loc[["hot", "mql", "nurture", "cold"]].round(3)
+by_tier.reindex(["hot", "mql", "nurture", "cold"]).round(3)
 
 # %% [markdown]
 # The report for marketing and sales lies beside the model: open it in a browser.

@@ -67,6 +67,18 @@ def test_fates_when_sales_has_the_lead_then_it_is_taken_until_rejected(tmp_path:
     assert found == {"a": "taken by sales", "b": "candidate", "c": "candidate", "d": "candidate"}
 
 
+def test_fates_when_a_lead_turned_out_to_be_none_then_only_later_moments_know_it(tmp_path: Path) -> None:
+    leads = "lead_id,created_at\na,2024-02-01T00:00:00Z\nb,2024-02-01T00:00:00Z\n"
+    outcomes = "lead_id,outcome,decided_at\na,test,2024-02-29T00:00:00Z\nb,test,2024-03-01T00:00:00Z\n"
+    ignoring = {"outcomes": {"ignore": ["test"]}}
+    with reading(tmp_path, {"leads.csv": leads, "outcomes.csv": outcomes}, **ignoring) as history:
+        people = population(history, until=S)
+    found = people.fates(S, max_age_days=100)
+    assert found["outcome ignored"].tolist() == [True, False]
+    assert found["candidate"].tolist() == [False, True]
+    assert people.present.tolist() == [False, True]
+
+
 def test_grid_when_walked_then_it_ends_after_the_first_lead(tmp_path: Path) -> None:
     files = {
         "leads.csv": "lead_id,created_at\na,2024-02-10T12:00:00Z\n",

@@ -80,7 +80,7 @@ class History:
         The remaining columns of the leads, row for row as ``leads``, under the user's own names: text as
         dictionary<int32, string>, numbers as float64 without NaN or infinity.
     outcomes : pa.Table
-        ``lead_id``, ``outcome`` ("won" or "lost"), ``decided_at`` (null where unknown), ``value``, ``lost_reason``,
+        ``lead_id``, ``outcome`` ("won", "lost" or "ignored"), ``decided_at`` (null where unknown), ``value``,
         ``pipeline``; several rows a lead are episodes; sorted by lead and time.
     handovers : pa.Table
         Schema ``HANDOVERS``, sorted by lead and time; empty when not configured.

@@ -171,14 +171,16 @@ def _check_dates(session: Session, findings: Findings, typed: Typed, *, share: f
 
 
 def _finish(session: Session, findings: Findings, typed: Typed, *, share: float) -> pa.Table:
-    columns = ", ".join(quoted(name) for name in OUTCOMES.names).replace('"outcome"', "label AS outcome")
+    named = "CASE label WHEN 'ignore' THEN 'ignored' ELSE label END AS outcome"
+    columns = ", ".join(quoted(name) for name in OUTCOMES.names).replace('"outcome"', named)
+    # An ignored outcome with a time counts from that time on, as any other; without one the lead is left out for good.
     session.run(
         f"UPDATE raw.known SET status = {IGNORED} WHERE status = {USED} AND lead_id IN "
-        f"(SELECT lead_id FROM raw.outcome_rows WHERE label = 'ignore' AND status = {USED})"
+        f"(SELECT lead_id FROM raw.outcome_rows WHERE label = 'ignore' AND decided_at IS NULL AND status = {USED})"
     )
     good = (
         f"SELECT {columns} FROM raw.outcome_rows JOIN raw.known AS k USING (lead_id) "
-        f"WHERE k.status = {USED} AND {quoted(FAULT)} IS NULL AND label IN ('won', 'lost')"
+        f"WHERE k.status = {USED} AND {quoted(FAULT)} IS NULL AND label IN ('won', 'lost', 'ignore')"
     )
     order = "lead_id, decided_at NULLS FIRST, outcome, value, lost_reason, pipeline"
     table = session.table(f"SELECT DISTINCT * FROM ({good}) ORDER BY {order}")

@@ -49,10 +49,14 @@ class Population:
         First known win, ``NEVER`` where there is none.
     outcome : ndarray of float64, shape (n,)
         Last known outcome: 1 won, 0 lost, NaN open.
+    ignored : ndarray of bool, shape (n,)
+        Leads known to be none, such as duplicates: neither learned from nor scored.
     taken_lead, taken_from, taken_to : ndarray of int64
         Intervals in which sales has the lead: handed over, and not (yet) rejected.
     dated : bool
         Whether leads have creation times.
+    present : ndarray of bool, shape (n,)
+        Leads created before the moment this was seen from, and not ignored.
     """
 
     lead_id: pa.Array
@@ -63,10 +67,12 @@ class Population:
     decided: Integers
     won_at: Integers
     outcome: npt.NDArray[np.float64]
+    ignored: Flags
     taken_lead: Integers
     taken_from: Integers
     taken_to: Integers
     dated: bool
+    present: Flags
 
     def taken(self, moment: int) -> Flags:
         """Leads that sales has at ``moment`` (handed over strictly before it, not rejected before it)."""
@@ -80,11 +86,13 @@ class Population:
         Returns
         -------
         dict
-            ``candidate``, ``not yet created``, ``not yet started``, ``decided``, ``taken by sales`` and ``dormant``.
+            ``candidate``, ``outcome ignored``, ``not yet created``, ``not yet started``, ``decided``,
+            ``taken by sales`` and ``dormant``.
         """
         rest = np.ones(len(self.group), dtype=bool)
         fates = {}
         for name, flags in (
+            ("outcome ignored", self.ignored),
             ("not yet created", self.created >= moment),
             ("decided", self.decided < moment),
             ("taken by sales", self.taken(moment)),
@@ -108,7 +116,10 @@ def population(history: History, *, until: int | None) -> Population:
     leads = history.leads
     n = leads.num_rows
     created = _microseconds(leads["created_at"], NEVER)
-    decided, won_at, outcome = _decisions(history, n, until)
+    known = _known_outcomes(history, until)
+    decided, won_at, outcome = _decisions(known, n)
+    ignored = np.zeros(n, dtype=bool)
+    ignored[known.lead[known.word == "ignored"]] = True
     return Population(
         lead_id=leads["lead_id"].combine_chunks(),
         group=_groups(leads),
@@ -117,9 +128,11 @@ def population(history: History, *, until: int | None) -> Population:
         order=leads["order"].to_numpy() if "order" in leads.column_names else np.zeros(n),
         decided=decided,
         won_at=won_at,
-        outcome=outcome,
+        outcome=np.where(ignored, np.nan, outcome),
+        ignored=ignored,
         **_taken(history, until),
         dated=leads["created_at"].null_count < n,
+        present=~ignored & ((created < until) if until is not None else True),
     )
 
 
@@ -181,20 +194,32 @@ def _groups(leads: pa.Table) -> Integers:
     return group
 
 
-def _decisions(history: History, n: int, until: int | None) -> tuple[Integers, Integers, npt.NDArray[np.float64]]:
-    """First decision, first win and last outcome of each lead, as known strictly before ``until``."""
+@dataclass(frozen=True)
+class _Outcomes:
+    lead: Integers
+    at: Integers
+    word: npt.NDArray[np.str_]
+
+
+def _known_outcomes(history: History, until: int | None) -> _Outcomes:
+    """Rows of the outcomes known strictly before ``until``; one without a time counts as known long ago."""
     outcomes = history.outcomes
     at = _microseconds(outcomes["decided_at"], LONG_AGO)
     lead = _positions(history, outcomes["lead_id"])
-    won = pc.equal(outcomes["outcome"], "won").to_numpy(zero_copy_only=False).astype(bool)
+    word = np.asarray(outcomes["outcome"].to_pylist(), dtype=str)
     known = lead >= 0 if until is None else (lead >= 0) & (at < until)
-    lead, at, won = lead[known], at[known], won[known]
+    return _Outcomes(lead[known], at[known], word[known])
+
+
+def _decisions(known: _Outcomes, n: int) -> tuple[Integers, Integers, npt.NDArray[np.float64]]:
+    """First decision, first win and last outcome of each lead."""
+    won = known.word == "won"
     decided, won_at = np.full(n, NEVER), np.full(n, NEVER)
-    np.minimum.at(decided, lead, at)
-    np.minimum.at(won_at, lead[won], at[won])
+    np.minimum.at(decided, known.lead, known.at)
+    np.minimum.at(won_at, known.lead[won], known.at[won])
     latest = np.full(n, np.nan)
-    order = np.argsort(at, kind="stable")
-    latest[lead[order]] = won[order]
+    order = np.argsort(known.at, kind="stable")
+    latest[known.lead[order]] = won[order]
     return decided, won_at, latest
 
 

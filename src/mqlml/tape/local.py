@@ -143,8 +143,7 @@ FROM (SELECT DISTINCT type, value FROM tape_values WHERE NOT is_number AND value
 """
 
 _MARK_ROWS = f"""
-SELECT key, time, {MARK}::TINYINT AS kind, lead, -1::INTEGER AS type, position AS asset, -1::INTEGER AS channel,
-       0::DOUBLE AS value, time AS known
+SELECT key, time, {MARK}::TINYINT, lead, -1::INTEGER, position, -1::INTEGER, 0::DOUBLE, time
 FROM tape_marks JOIN tape_leads USING (lead_id)
 """
 
@@ -171,7 +170,7 @@ def _event_rows(features: FeatureSet, *, channels: bool, end: int) -> str:
 
 
 def _tape_query(history: History, features: FeatureSet, *, end: int, has_events: bool, has_changes: bool) -> str:
-    parts = [_MARK_ROWS]
+    parts = []
     if has_events:
         found = history.connection.execute("SELECT 1 FROM events WHERE channel IS NOT NULL LIMIT 1").fetchone()
         if found:
@@ -179,8 +178,10 @@ def _tape_query(history: History, features: FeatureSet, *, end: int, has_events:
         parts.append(_event_rows(features, channels=bool(found), end=end))
     if has_changes:
         parts.append(_CHANGE_ROWS)
-    rows = " UNION ALL ".join(parts)
-    return f"SELECT key, time, kind, lead, type, asset, value, known FROM ({rows}) ORDER BY {ORDER}"
+    # The marks last: behind a small first part DuckDB 2.0 runs out of memory where it would else spill.
+    rows = " UNION ALL ".join([*parts, _MARK_ROWS])
+    names = "key, time, kind, lead, type, asset, channel, value, known"
+    return f"SELECT * EXCLUDE (channel) FROM ({rows}) tape({names}) ORDER BY {ORDER}"
 
 
 def _values(history: History) -> str:

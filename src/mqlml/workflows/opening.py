@@ -150,10 +150,7 @@ def _audit_input(history: History, config: Config, people: Population, moment: d
 
     hidden = [name for name in config.leads.sensitive if name in history.attributes.column_names]
     won = people.outcome.copy()
-    there = np.ones(len(won), dtype=bool)
-    if moment is not None:
-        # Who came later is not known yet, nor what became of them.
-        there = people.created < as_microseconds(moment)
+    there = people.present
     if moment is not None and config.label.horizon_days is not None:
         # Without a word of loss, a lead whose horizon has passed was not won in it.
         mature = people.start + config.label.horizon_days * DAY <= as_microseconds(moment)

@@ -144,8 +144,11 @@ def _who(opened: Opened, config: Config) -> tuple[np.ndarray[Any, np.dtype[np.in
     """Candidates to score, and how many leads are skipped for which reason."""
     people = opened.people
     if opened.moment is None:
-        open_leads = np.isnan(people.outcome)
-        return np.flatnonzero(open_leads), {"decided": int((~open_leads).sum())}
+        open_leads = np.isnan(people.outcome) & ~people.ignored
+        return np.flatnonzero(open_leads), {
+            "decided": int((~np.isnan(people.outcome)).sum()),
+            "outcome ignored": int(people.ignored.sum()),
+        }
     fates = people.fates(opened.moment, max_age_days=config.snapshots.max_age_days)
     candidates = np.flatnonzero(fates.pop("candidate"))
     return candidates, {name: int(flags.sum()) for name, flags in fates.items() if flags.any()}

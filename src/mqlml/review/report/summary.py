@@ -32,11 +32,12 @@ _LEAST_CHANGE = 0.15
 
 def population_figures(people: Population, rows: Rows, plan: Plan, config: Config) -> dict[str, Any]:
     """Who the model learned from, in numbers."""
-    closed = ~np.isnan(people.outcome)
-    won = int(np.nansum(people.outcome))
+    outcome = people.outcome[people.present]
+    closed = ~np.isnan(outcome)
+    won = int(np.nansum(outcome))
     return {
-        "leads": len(people.group),
-        "accounts": len(np.unique(people.group)),
+        "leads": len(outcome),
+        "accounts": len(np.unique(people.group[people.present])),
         "won": won,
         "lost": int(closed.sum()) - won,
         "open": int((~closed).sum()),
