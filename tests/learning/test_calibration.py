@@ -38,12 +38,23 @@ def test_fit_calibrator_when_wins_are_few_then_only_the_intercept_moves() -> Non
     assert found.probability(raw).mean() == pytest.approx(won.mean(), abs=1e-6)
 
 
-def test_fit_calibrator_when_the_newest_rate_differs_then_the_intercept_follows_it() -> None:
-    raw, won = overconfident(40_000, seed=4)
-    newest = np.arange(40_000) >= 30_000
-    won[newest] = np.maximum(won[newest], np.random.default_rng(5).random(10_000) < 0.1)
-    found = fit_calibrator(raw, won, winning_leads=1_000, newest=newest)
-    assert found.probability(raw[newest]).mean() == pytest.approx(won[newest].mean(), abs=1e-6)
+def test_fit_calibrator_when_base_rates_move_then_the_slope_stays_and_the_intercept_follows_the_newer() -> None:
+    """Three windows whose log-odds are 0, 1 and 2 higher: weights 1, 2 and 4 of 7 give 10/7."""
+    generator = np.random.default_rng(4)
+    raw = generator.normal(-2.0, 1.0, 300_000)
+    window = np.repeat([0, 1, 2], 100_000)
+    won = (generator.random(300_000) < expit(raw + window)).astype(float)
+    found = fit_calibrator(raw, won, winning_leads=1_000, window=window)
+    assert found.slope == pytest.approx(1.0, abs=0.02)
+    assert found.intercept == pytest.approx(10 / 7, abs=0.05)
+
+
+def test_fit_calibrator_when_a_window_has_no_win_then_the_map_stays_finite() -> None:
+    raw, won = overconfident(2_000, seed=6)
+    window = np.repeat([0, 1], 1_000)
+    won[window == 1] = 0.0
+    found = fit_calibrator(raw, won, winning_leads=100, window=window)
+    assert -12 < found.intercept < 0
 
 
 def test_probability_when_scores_are_extreme_then_it_stays_strictly_inside() -> None:

@@ -144,3 +144,20 @@ def test_build_when_done_or_failed_then_the_connection_is_as_before(make: Any) -
     history.connection.execute("CREATE TABLE events AS SELECT 1 AS lead_id")
     assert len(history.connection.sql("SHOW ALL TABLES").fetchall()) == len(relations)
     assert history.connection.sql("SELECT current_setting('memory_limit')").fetchall() == limit
+
+
+def test_build_when_the_consumer_fails_midway_then_its_own_error_is_seen_and_the_connection_free(make: Any) -> None:
+    from mqlml.tape import local
+
+    people, rows = busy_history(make, leads=5, events=50)
+    history = make.history(people, events=rows)
+    marks = pa.table({"lead_id": ["l0"], "time": [make.start + 50 * make.day], "position": [0]})
+
+    def consume() -> None:
+        with local.sorted_tape(history, marks, FEATURES, batch_rows=1) as tape:
+            next(iter(tape.batches))
+            raise KeyError("mine")
+
+    with pytest.raises(KeyError, match="mine"):
+        consume()
+    assert history.connection.sql("SELECT 1").fetchall() == [(1,)]

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from mqlml.tape.features import Attribute, FeatureSet
-from mqlml.tape.kernel import DAY_US, play, recipe_of
+from mqlml.tape.kernel import DAY_US, _compiled, play, recipe_of
 from mqlml.tape.state import Tape
 
 WEB_AND_FORM = FeatureSet(event_types=("web", "form"), valued_types=("form",), assets=True, other=True)
@@ -216,3 +216,14 @@ def test_attribute_when_it_never_changed_then_the_leads_table_holds_only_if_old_
     )
     row = make.row(history, AS_OF, "a", make.start + make.day)
     assert (row["lead.stage"], None if math.isnan(row["lead.size"]) else row["lead.size"]) == expected
+
+
+def test_kernel_when_compiled_code_can_be_kept_nowhere_then_it_compiles_anyway(monkeypatch: pytest.MonkeyPatch) -> None:
+    from numba.core import caching
+
+    monkeypatch.setattr(caching.CompileResultCacheImpl, "_locator_classes", [])
+    assert _compiled(twice)(21) == 42
+
+
+def twice(number: int) -> int:
+    return 2 * number

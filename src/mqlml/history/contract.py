@@ -81,7 +81,7 @@ class History:
         dictionary<int32, string>, numbers as float64 without NaN or infinity.
     outcomes : pa.Table
         ``lead_id``, ``outcome`` ("won", "lost" or "ignored"), ``decided_at`` (null where unknown), ``value``,
-        ``pipeline``; several rows a lead are episodes; sorted by lead and time.
+        ``lost_reason``, ``pipeline``; several rows a lead are episodes; sorted by lead and time.
     handovers : pa.Table
         Schema ``HANDOVERS``, sorted by lead and time; empty when not configured.
     connection : duckdb.DuckDBPyConnection

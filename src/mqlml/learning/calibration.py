@@ -42,7 +42,7 @@ class Calibrator:
 
 
 def fit_calibrator(
-    raw: Floats, won: Floats, *, winning_leads: int, newest: npt.NDArray[np.bool_] | None = None
+    raw: Floats, won: Floats, *, winning_leads: int, window: npt.NDArray[np.int64] | None = None
 ) -> Calibrator:
     """Fit the map from raw scores to true rates on rows the model has not seen.
 
@@ -54,33 +54,43 @@ def fit_calibrator(
         Labels, 0 or 1.
     winning_leads : int
         Distinct leads behind the wins; below 50 only the intercept is fitted.
-    newest : ndarray of bool, shape (n,), optional
-        Rows of the newest window: the intercept is moved to their rate, since base rates drift faster than slopes.
+    window : ndarray of int64, shape (n,), optional
+        Test window of each row, 0 the oldest. Base rates move between windows: each has its own intercept, so that
+        the slope is not bent by the drift, and the intercept for the future is their exponentially weighted mean
+        (each window counts half as much as the next; Holt, 1957), so that one odd season does not decide alone.
     """
-    slope, intercept = _newton(raw, won, with_slope=winning_leads >= _WINS_FOR_A_SLOPE)
-    slope = float(np.clip(slope, *_SLOPE_RANGE))
-    chosen = slice(None) if newest is None else newest
-    _, intercept = _newton(slope * raw[chosen], won[chosen], with_slope=False, start=intercept)
-    return Calibrator(slope=slope, intercept=intercept)
+    window = np.zeros(len(raw), dtype=np.int64) if window is None else np.unique(window, return_inverse=True)[1]
+    slope, intercepts = _newton(raw, won, window, with_slope=winning_leads >= _WINS_FOR_A_SLOPE)
+    bounded = float(np.clip(slope, *_SLOPE_RANGE))
+    if bounded != slope:
+        _, intercepts = _newton(bounded * raw, won, window, with_slope=False)
+    weight = 0.5 ** np.arange(len(intercepts))[::-1]
+    return Calibrator(slope=bounded, intercept=float(np.average(intercepts, weights=weight)))
 
 
-def _newton(raw: Floats, won: Floats, *, with_slope: bool, start: float = 0.0) -> tuple[float, float]:
-    """Maximise the log likelihood of slope and intercept (slope pulled to 1), or of the intercept alone."""
-    slope, intercept = 1.0, start
-    for _ in range(50):
-        p = expit(slope * raw + intercept)
-        w = np.maximum(p * (1 - p), 1e-9)
-        g0, h00 = float((won - p).sum()), float(w.sum())
+def _newton(raw: Floats, won: Floats, window: npt.NDArray[np.int64], *, with_slope: bool) -> tuple[float, Floats]:
+    """Maximise the likelihood of one slope (pulled to 1, or kept there) and one intercept a window."""
+    windows = int(window.max(initial=0)) + 1
+    slope, intercepts = 1.0, np.zeros(windows)
+    # A window without a win, or without a loss, would send its intercept to infinity: a weak prior holds it.
+    prior = 1.0
+    for _ in range(100):
+        p = expit(slope * raw + intercepts[window])
+        w, residual = np.maximum(p * (1 - p), 1e-9), won - p
+        h00 = np.bincount(window, w, windows) + prior
+        g0 = np.bincount(window, residual, windows) - prior * (intercepts - intercepts.mean())
+        step = 0.0
         if with_slope:
-            g1 = float(((won - p) * raw).sum()) - _RIDGE * (slope - 1)
-            h01, h11 = float((w * raw).sum()), float((w * raw * raw).sum()) + _RIDGE
-            det = h00 * h11 - h01 * h01
-            steps = (h00 * g1 - h01 * g0) / det, (h11 * g0 - h01 * g1) / det
+            h01 = np.bincount(window, w * raw, windows)
+            g1 = float((residual * raw).sum()) - _RIDGE * (slope - 1)
+            h11 = float((w * raw * raw).sum()) + _RIDGE
+            step = float((g1 - (h01 * g0 / h00).sum()) / (h11 - (h01 * h01 / h00).sum()))
+            steps = (g0 - h01 * step) / h00
         else:
-            steps = 0.0, g0 / h00
-        largest = max(abs(s) for s in steps)
+            steps = g0 / h00
+        largest = max(abs(step), float(np.abs(steps).max()))
         damped = min(1.0, 2.0 / largest) if largest > 0 else 1.0
-        slope, intercept = slope + damped * steps[0], intercept + damped * steps[1]
-        if largest < 1e-10:
+        slope, intercepts = slope + damped * step, intercepts + damped * steps
+        if largest < 1e-9:
             break
-    return slope, intercept
+    return slope, intercepts

@@ -192,10 +192,7 @@ def _pool(rows: Rows, scored: Sequence[_Scored], weight: float, calibrator: Cali
 def _teach(
     rows: Rows, teachers: Sequence[_Scored], *, origin: int | None = None, weight: float | None = None
 ) -> tuple[float, Calibrator] | None:
-    """Weight and calibrator from scores of unseen rows whose labels were known at ``origin``; None if too few.
-
-    The intercept follows the newest part that holds enough wins, since base rates drift faster than slopes.
-    """
+    """Weight and calibrator from scores of unseen rows whose labels were known at ``origin``; None if too few."""
     if not teachers:
         return None
     row = np.concatenate([t.row for t in teachers])
@@ -209,14 +206,10 @@ def _teach(
         return None
     w = best_weight(straight, bagged, won) if weight is None else weight
     raw = (1 - w) * straight + w * bagged
-    return w, fit_calibrator(raw, won, winning_leads=wins, newest=_newest(rows, row, won, teachers))
+    return w, fit_calibrator(raw, won, winning_leads=wins, window=_windows(rows, row, teachers))
 
 
-def _newest(rows: Rows, row: npt.NDArray[np.int64], won: Floats, teachers: Sequence[_Scored]) -> Flags | None:
-    if teachers[0].round.origin is None:
-        return None
-    for teacher in reversed(teachers):
-        inside = rows.when[row] >= int(teacher.round.origin or 0)
-        if len(np.unique(rows.lead[row[inside & (won > 0)]])) >= _WINS_TO_TEACH:
-            return inside
-    return None
+def _windows(rows: Rows, row: npt.NDArray[np.int64], teachers: Sequence[_Scored]) -> npt.NDArray[np.int64] | None:
+    """Number of each row's test window in time order; None where the rounds stand in no order."""
+    origins = [t.round.origin for t in teachers if t.round.origin is not None]
+    return np.searchsorted(np.sort(origins), rows.when[row], side="right") if origins else None

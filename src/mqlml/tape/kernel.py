@@ -6,7 +6,7 @@ facts of its own microsecond, so a row can hold only facts strictly before it: t
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import numba
 import numpy as np
@@ -19,13 +19,22 @@ if TYPE_CHECKING:
 
     F = TypeVar("F", bound=Callable[..., object])
 
-    def _compiled(function: F) -> F: ...
-    def _inner(function: F) -> F: ...
-else:
-    # No function here allocates: without reference counts (`_nrt`) the kernel runs six times faster, and without the
-    # wrappers for callers in C or Python it compiles in half the time.
-    _compiled = numba.njit(cache=True, fastmath=False, error_model="numpy", no_cfunc_wrapper=True, _nrt=False)
-    _inner = numba.njit(fastmath=False, error_model="numpy", no_cfunc_wrapper=True, no_cpython_wrapper=True, _nrt=False)
+_njit: Any = numba.njit  # its type hints do not know `_nrt` and the wrappers
+# No function here allocates: without reference counts (`_nrt`) the kernel runs six times faster. Without the wrappers
+# for callers in C or Python it compiles in half the time.
+_OPTIONS = {"fastmath": False, "error_model": "numpy", "no_cfunc_wrapper": True, "_nrt": False}
+
+
+def _compiled(function: F) -> F:
+    try:
+        return cast("F", _njit(cache=True, **_OPTIONS)(function))
+    except RuntimeError:  # nowhere to keep compiled code: neither package, home nor NUMBA_CACHE_DIR can be written
+        return cast("F", _njit(**_OPTIONS)(function))
+
+
+def _inner(function: F) -> F:
+    return cast("F", _njit(no_cpython_wrapper=True, **_OPTIONS)(function))
+
 
 MARK, EVENT, CHANGE = 0, 1, 2
 DAY_US = 86_400_000_000
