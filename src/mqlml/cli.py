@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 from mqlml import __version__, show
-from mqlml.errors import DataRefused, MqlError
+from mqlml.errors import DataRefused, EngineError, MqlError
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -272,6 +272,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
             traceback.print_exc()
         _tell(_one_line_each(error))
         return error.exit_code
+    except OSError as error:
+        if "--debug" in arguments:
+            traceback.print_exc()
+        _tell(f"mqlml: {error}. Nothing half-written was kept; running again is safe.")
+        return EngineError.exit_code
     except Exception as error:  # noqa: BLE001 - the last resort turns a bug into its exit code
         if "--debug" in arguments:
             traceback.print_exc()

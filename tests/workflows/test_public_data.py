@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from workflows.conftest import Run
 
 from mqlml.learning.evaluation import calibration_line, roc_auc
-from workflows.conftest import Run
 
 pytestmark = pytest.mark.real_data
 
@@ -92,9 +92,7 @@ def test_check_when_a_leaking_column_is_let_in_then_it_is_blocked(
     assert [f["column"] for f in ran.json["audit"] if f["level"] == "block"] == [column]
 
 
-@pytest.mark.parametrize(
-    ("name", "folder"), [("online-shoppers", "online_shoppers"), ("salvirt", "salvirt_b2b")]
-)
+@pytest.mark.parametrize(("name", "folder"), [("online-shoppers", "online_shoppers"), ("salvirt", "salvirt_b2b")])
 def test_train_when_the_history_has_no_time_then_accounts_are_left_out_and_it_is_said(
     public_data: Path, tmp_path: Path, run: Run, name: str, folder: str
 ) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -132,6 +132,11 @@ class LeadScorer:
         check_golden_rows(model, read_json(bundle.parts, "golden.json"), bundle.path)
         policy = Policy.from_dict(read_json(bundle.parts, "policy.json"))
         return cls(model, policy, read_json(bundle.parts, "grades.json"), bundle)
+
+    @property
+    def kinds(self) -> dict[str, Literal["number", "category"]]:
+        """What each attribute held at training: today's few rows must not decide it anew."""
+        return {a.name: a.kind for a in self.model.features.attributes}
 
     @cached_property
     def explainer(self) -> Explainer:

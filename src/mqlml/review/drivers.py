@@ -79,7 +79,9 @@ def drivers(
 def _telling(features: FeatureSet, used: set[str], criterion: str, table: pa.Table, part: Floats) -> Feature:
     """The feature of a criterion whose values go most with its contributions: the one worth a chart."""
     candidates = [f for f in features.features if f.criterion == criterion and f.name in used]
-    return max(candidates, key=lambda f: abs(_rank_correlation(f, table, part)))
+    # "More of it" should mean more events, not more days since the last one.
+    counted = [f for f in candidates if f.group == "engagement"]
+    return max(counted or candidates, key=lambda f: abs(_rank_correlation(f, table, part)))
 
 
 def _rank_correlation(feature: Feature, table: pa.Table, part: Floats) -> float:

@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from mqlml.errors import EngineError
 from mqlml.tape.kernel import BEGINNING_US, CHANGE, EVENT, MARK
 
 if TYPE_CHECKING:
-    import duckdb
-
     from mqlml.history.contract import History
     from mqlml.tape.features import FeatureSet
 
@@ -91,6 +91,16 @@ def sorted_tape(history: History, marks: pa.Table, features: FeatureSet, *, batc
     batch_rows : int
         Rows of a batch; the result does not depend on it.
     """
+    try:
+        with _tape(history, marks, features, batch_rows=batch_rows) as tape:
+            yield tape
+    except duckdb.Error as error:
+        hint = "see whether the disk and memory suffice; running again is safe"
+        raise EngineError(f"DuckDB failed while sorting events: {error}.", hint=hint) from error
+
+
+@contextmanager
+def _tape(history: History, marks: pa.Table, features: FeatureSet, *, batch_rows: int) -> Iterator[SortedTape]:
     connection = history.connection
     sources = {
         "tape_marks": marks,

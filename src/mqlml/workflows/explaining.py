@@ -46,7 +46,7 @@ def explain(config: Config, lead_id: str, *, as_of: str | None = None, model: st
         There is no such lead.
     """
     scorer = LeadScorer.load(resolve(config.path(config.output.models), model))
-    with read_history(config) as history:
+    with read_history(config, kinds=scorer.kinds) as history:
         opened = open_history(history, config, as_of=as_of, audit=False)
         scorer.check_attributes(history.attributes, config.leads.path)
         lead = _find(opened, lead_id)

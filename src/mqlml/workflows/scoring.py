@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from mqlml.errors import DataRefused, Problem, UsageError
+from mqlml.errors import DataRefused, Problem, UsageError, shown
 from mqlml.history.reading import read_history
 from mqlml.history.writing import table_writer
 from mqlml.learning.snapshots import NEVER, mark_table
@@ -75,7 +75,7 @@ def score(
     bundle = resolve(models, model)
     scorer = LeadScorer.load(bundle)
     progress.begin("Reading the history")
-    with read_history(config) as history:
+    with read_history(config, kinds=scorer.kinds) as history:
         opened = open_history(history, config, as_of=as_of, audit=False)
         new_columns = scorer.check_attributes(history.attributes, config.leads.path)
         before = _previous_mqls(previous, opened)
@@ -161,6 +161,7 @@ def _manifest(
     notes = list(opened.notes)
     if new_columns:
         notes.append(f"Columns the model does not know, not used: {', '.join(new_columns)}.")
+    notes += _new_event_types(scorer, opened)
     return {
         "model_version": scorer.model_version,
         "policy_version": scorer.policy.version,
@@ -183,6 +184,17 @@ def _manifest(
         ],
         "notes": notes,
     }  # fmt: skip
+
+
+def _new_event_types(scorer: LeadScorer, opened: Opened) -> list[str]:
+    """Event types that training did not know: they count as other, or as any activity only."""
+    features = scorer.model.features
+    known = {*features.event_types, *features.dropped_types}
+    counts = opened.history.event_type_counts(opened.as_of)
+    new = [f"'{shown(name)}' ({count:,})" for name, count in counts.items() if name not in known]
+    return (
+        [f"Event types without features of their own (rare at training, or new): {', '.join(new[:10])}."] if new else []
+    )
 
 
 def _previous_mqls(previous: Path | None, opened: Opened) -> frozenset[str] | None:
