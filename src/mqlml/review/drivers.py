@@ -26,6 +26,8 @@ _MAX_DRIVERS = 20
 _MAX_BUCKETS = 6
 # Rarer levels could point to a person.
 _LEAST_LEADS = 20
+# Log-odds between leads that did it and leads that did not: less than half a point at a chance of 50 %.
+_LEAST_GAP = 0.02
 _COUNTED = frozenset({"events", "assets"})
 
 
@@ -100,6 +102,12 @@ def _ranks(values: Floats) -> Floats:
 
 
 def _direction(feature: Feature, table: pa.Table, part: Floats) -> str:
+    if feature.group == "engagement":
+        done = table[feature.name].to_numpy() > 0
+        if not 0 < done.sum() < len(done):
+            return "mixed"
+        gap = part[done].mean() - part[~done].mean()
+        return "mixed" if abs(gap) < _LEAST_GAP else "raises" if gap > 0 else "lowers"
     correlation = _rank_correlation(feature, table, part)
     if abs(correlation) < 0.3:
         return "mixed"
