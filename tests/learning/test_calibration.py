@@ -39,14 +39,14 @@ def test_fit_calibrator_when_wins_are_few_then_only_the_intercept_moves() -> Non
 
 
 def test_fit_calibrator_when_base_rates_move_then_the_slope_stays_and_the_intercept_follows_the_newer() -> None:
-    """Three windows whose log-odds are 0, 1 and 2 higher: weights 1, 2 and 4 of 7 give 10/7."""
+    """Three windows whose log-odds are 0, 1 and 2 higher: weights 1, 3 and 9 of 13 give 21/13."""
     generator = np.random.default_rng(4)
     raw = generator.normal(-2.0, 1.0, 300_000)
     window = np.repeat([0, 1, 2], 100_000)
     won = (generator.random(300_000) < expit(raw + window)).astype(float)
     found = fit_calibrator(raw, won, winning_leads=1_000, window=window)
     assert found.slope == pytest.approx(1.0, abs=0.02)
-    assert found.intercept == pytest.approx(10 / 7, abs=0.05)
+    assert found.intercept == pytest.approx(21 / 13, abs=0.05)
 
 
 def test_fit_calibrator_when_a_window_has_no_win_then_the_map_stays_finite() -> None:

@@ -16,6 +16,8 @@ Floats = npt.NDArray[np.float64]
 _WINS_FOR_A_SLOPE = 50
 # Worth about 20 observations of information at p = 0.5: enough to steady a slope, too little to bend a known one.
 _RIDGE = 5.0
+# Newer windows say more of tomorrow's base rate; none alone, since a season may be about to end.
+_FADING = 1 / 3
 _SLOPE_RANGE = (0.1, 3.0)
 
 
@@ -57,14 +59,14 @@ def fit_calibrator(
     window : ndarray of int64, shape (n,), optional
         Test window of each row, 0 the oldest. Base rates move between windows: each has its own intercept, so that
         the slope is not bent by the drift, and the intercept for the future is their exponentially weighted mean
-        (each window counts half as much as the next; Holt, 1957), so that one odd season does not decide alone.
+        (each window counts a third of the next; Holt, 1957), so that one odd season does not decide alone.
     """
     window = np.zeros(len(raw), dtype=np.int64) if window is None else np.unique(window, return_inverse=True)[1]
     slope, intercepts = _newton(raw, won, window, with_slope=winning_leads >= _WINS_FOR_A_SLOPE)
     bounded = float(np.clip(slope, *_SLOPE_RANGE))
     if bounded != slope:
         _, intercepts = _newton(bounded * raw, won, window, with_slope=False)
-    weight = 0.5 ** np.arange(len(intercepts))[::-1]
+    weight = _FADING ** np.arange(len(intercepts))[::-1]
     return Calibrator(slope=bounded, intercept=float(np.average(intercepts, weights=weight)))
 
 

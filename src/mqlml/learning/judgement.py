@@ -32,6 +32,8 @@ Floats = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
 
 _WINS_TO_JUDGE = 40
+# Promises that are off by more than a quarter either way mislead whoever plans with them.
+_MOST_OFF = 1.25
 
 _PLAIN = {
     "log_loss": "how surprising the outcomes were to the chances (lower is better)",
@@ -203,6 +205,12 @@ def _verdict(ladder: list[dict[str, Any]], metrics: Mapping[str, Interval], wins
             "before the figures can be relied on.",
             "details": details,
         }
+    promised = metrics["observed_over_expected"]
+    if promised.low is not None and (promised.low > _MOST_OFF or (promised.high or 0.0) < 1 / _MOST_OFF):
+        details.append(
+            f"The ranking holds, the level does not: {promised.value:.2f} leads were won for each one promised. The base "
+            "rate moves; read chances as a ranking and check them on the next weeks."
+        )
     simpler = [r["name"] for r in ladder[1:-1] if (r["model_better_by"]["low"] or 0.0) <= 0.0]
     if simpler:
         details.append(f"Not clearly better than: {', '.join(simpler)} (the interval of the difference includes zero).")

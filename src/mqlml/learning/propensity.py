@@ -25,7 +25,7 @@ __all__ = ["Blend", "Recipe", "best_weight", "fit_blend"]
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
 
-# Trees need more winning leads than a logistic regression before they help (measured, see docs/decisions/005).
+# Trees need more winning leads than a logistic regression before they help (docs/decisions/005).
 MIN_WINS_FOR_TREES = 200
 _ROUNDS, _PATIENCE = 400, 30
 
