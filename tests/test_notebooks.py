@@ -70,6 +70,7 @@ def test_check_when_the_source_changed_then_says_so(source):
     assert "shows an older source" in result.stderr
 
 
+@pytest.mark.training
 @pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)
 def test_notebook_when_run_then_passes_its_own_assertions_and_is_shown_as_it_is(notebook, tmp_path):
     result = notebooks("--out", tmp_path, notebook)

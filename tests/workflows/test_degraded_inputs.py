@@ -1,4 +1,4 @@
-"""Histories that have less, or odder things, than one would wish: they still work, and every output says what was missing."""
+"""Histories that have less, or odder things, than one would wish: they still work, and every output says so."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-
 from workflows.conftest import Run
+
+pytestmark = pytest.mark.training
 
 N = 900
 HOSTILE = ("utm[source]", "'; DROP TABLE leads; --", "<script>alert(1)</script>", "数 値", 'a,b "c"')

@@ -13,6 +13,8 @@ from workflows.conftest import AS_OF, Run
 
 from mqlml.operation.scoring import SCORES
 
+pytestmark = pytest.mark.training
+
 
 def scores(run: Run, folder: Path, out: str, *more: object, as_of: str = AS_OF) -> pd.DataFrame:
     ran = run("score", "--config", folder / "mqlml.toml", "--as-of", as_of, "--out", folder / out, *more)

@@ -11,7 +11,7 @@ from workflows.conftest import Run
 
 from mqlml.learning.evaluation import calibration_line, roc_auc
 
-pytestmark = pytest.mark.real_data
+pytestmark = [pytest.mark.training, pytest.mark.real_data]
 
 # Small recipes: these tests ask whether the whole way is sound, `benchmarks/forward.py` how good it is.
 QUICK = "\n[model]\nbags = 2\norigins = 2\n"

@@ -208,8 +208,8 @@ def _verdict(ladder: list[dict[str, Any]], metrics: Mapping[str, Interval], wins
     promised = metrics["observed_over_expected"]
     if promised.low is not None and (promised.low > _MOST_OFF or (promised.high or 0.0) < 1 / _MOST_OFF):
         details.append(
-            f"The ranking holds, the level does not: {promised.value:.2f} leads were won for each one promised. The base "
-            "rate moves; read chances as a ranking and check them on the next weeks."
+            f"The ranking holds, the level does not: {promised.value:.2f} leads were won for each one promised. "
+            "The base rate moves; read chances as a ranking and check them on the next weeks."
         )
     simpler = [r["name"] for r in ladder[1:-1] if (r["model_better_by"]["low"] or 0.0) <= 0.0]
     if simpler:

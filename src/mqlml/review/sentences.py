@@ -67,7 +67,8 @@ class FactWriter:
         for window in self._features.windows_days:
             count = self._value(f"events.{kind}.count_{window}d", row)
             if count > 0:
-                return f"{count:,.0f} × {what} in the last {_days(window)}"
+                many = f"{count:,.0f} × {what}" if what != "event" else f"{count:,.0f} event{'s' * (count != 1)}"
+                return f"{many} in the last {'day' if window == 1 else _days(window)}"
         last = self._value(f"events.{kind}.days_since_last", row)
         if not np.isfinite(last):
             return "no activity so far" if criterion == ANY_ACTIVITY else f"no {what} so far"

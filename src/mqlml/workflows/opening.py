@@ -87,6 +87,7 @@ def open_history(history: History, config: Config, *, as_of: str | None, audit: 
     """
     moment, notes = _moment(history, config, as_of)
     people = population(history, until=None if moment is None else as_microseconds(moment))
+    notes += _later_events(history, moment)
     if not audit:
         return Opened(history, moment, people, (), (), (), (*history.notes, *notes))
     data = _audit_input(history, config, people, moment)
@@ -143,6 +144,13 @@ def _moment(history: History, config: Config, as_of: str | None) -> tuple[dateti
     local = newest.astimezone(config.zone).date() + timedelta(days=1)
     moment = datetime.combine(local, time(), tzinfo=config.zone).astimezone(UTC)
     return moment, [f"No --as-of given: {local.isoformat()} is taken, the day after the newest creation or decision."]
+
+
+def _later_events(history: History, moment: datetime | None) -> list[str]:
+    if moment is None or "events" not in history.tables:
+        return []
+    later = sum(history.event_type_counts().values()) - sum(history.event_type_counts(moment).values())
+    return [f"{later:,} events happened or were recorded at or after the as-of moment: not looked at."] if later else []
 
 
 def _audit_input(history: History, config: Config, people: Population, moment: datetime | None) -> AuditInput:
