@@ -67,7 +67,8 @@ class FactWriter:
         for window in self._features.windows_days:
             count = self._value(f"events.{kind}.count_{window}d", row)
             if count > 0:
-                many = f"{count:,.0f} × {what}" if what != "event" else f"{count:,.0f} event{'s' * (count != 1)}"
+                plural = "" if count == 1 else "s"
+                many = f"{count:,.0f} event{plural}" if what == "event" else f"{count:,.0f} × {what}"
                 return f"{many} in the last {'day' if window == 1 else _days(window)}"
         last = self._value(f"events.{kind}.days_since_last", row)
         if not np.isfinite(last):
