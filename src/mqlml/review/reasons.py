@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -132,7 +133,10 @@ def difference_from_shap(model: Model, matrix: Floats) -> float:
 
     A second opinion, kept with each bundle: reasons that sales are shown should not rest on our code alone.
     """
-    import shap
+    with warnings.catch_warnings():
+        # It complains of other packages' progress bars and plots, neither of which is used here.
+        warnings.simplefilter("ignore")
+        import shap
 
     if not model.blend.trees or not len(matrix):
         return 0.0
