@@ -409,3 +409,13 @@ def test_model_card_when_names_are_hostile_then_escapes_them() -> None:
 
 def test_model_card_when_only_named_then_says_not_measured() -> None:
     assert "Threshold: not measured" in model_card({"title": "x", "model_version": "v"})
+
+
+def test_tradeoff_when_weekly_volumes_do_not_grow_then_shares_of_leads_are_drawn() -> None:
+    """Where everybody comes in one week, lower thresholds bring fewer new MQLs in a usual week."""
+    told = copy.deepcopy(example_summary())
+    grid = told["decision"]["grid"]
+    for row, volume in zip(grid, [9, 27, 54, 70, 78, 110, 46, 12], strict=True):
+        row["mqls_per_week"] = volume
+    page = render_report(told)
+    assert "Across: share of leads" in page

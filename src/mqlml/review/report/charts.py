@@ -97,8 +97,7 @@ def _hundred_spec(wins: int, usual: int, width: int) -> Spec:
 def tradeoff(summary: Mapping[str, Any]) -> Figure | None:
     """Draw what every threshold would give: more leads, more wins caught, fewer of them winning."""
     grid = rows(part(summary, "decision"), "grid")
-    volumes = {number(row, "mqls_per_week") for row in grid}
-    weekly = None not in volumes and len(volumes) > 1
+    weekly = _weeks_tell(grid)
     key = "mqls_per_week" if weekly else "share_of_leads"
     needed = (key, "win_rate", "share_of_wins")
     grid = sorted((r for r in grid if all(number(r, k) is not None for k in needed)), key=lambda r: float(r[key]))
@@ -123,6 +122,14 @@ def tradeoff(summary: Mapping[str, Any]) -> Figure | None:
         ],
         draw=lambda width: _tradeoff_spec(grid, key, width, weekly=weekly),
     )
+
+
+def _weeks_tell(grid: Sequence[Row]) -> bool:
+    """Whether weekly volumes grow as thresholds fall; where everybody comes in one week they do not."""
+    falling = sorted(grid, key=lambda row: -(number(row, "threshold") or 0.0))
+    volumes = [number(row, "mqls_per_week") for row in falling]
+    known = [v for v in volumes if v is not None]
+    return len(known) == len(volumes) and len(set(known)) > 1 and known == sorted(known)
 
 
 def _volume_name(*, weekly: bool) -> str:
