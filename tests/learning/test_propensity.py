@@ -65,12 +65,6 @@ def test_fit_blend_when_repeated_or_with_other_threads_then_every_byte_is_equal(
     assert blend_of(x, won, threads=2).trees == first.trees
 
 
-def test_tree_contributions_when_summed_then_they_give_the_bagged_raw_score() -> None:
-    x, won = made(3_000, curved=True)
-    model = blend_of(x, won)
-    assert model.tree_contributions(x).sum(axis=1) == pytest.approx(model.halves(x)[1], abs=1e-9)
-
-
 def test_to_parts_when_read_back_then_scores_are_equal() -> None:
     x, won = made(3_000, curved=True)
     model = blend_of(x, won)

@@ -106,16 +106,6 @@ class Blend:
         straight, bagged = self.halves(matrix)
         return (1 - self.weight) * straight + self.weight * bagged
 
-    def tree_contributions(self, matrix: Floats) -> Floats:
-        """SHAP values of the bagged trees and, in the last column, their base; shape (rows, columns + 1).
-
-        Path-dependent TreeSHAP as computed by LightGBM (Lundberg et al., 2020, Nature Machine Intelligence 2:56-67).
-        """
-        total = np.zeros((len(matrix), matrix.shape[1] + 1))
-        for booster in self.boosters:
-            total += np.asarray(booster.predict(matrix, pred_contrib=True))
-        return total / max(len(self.boosters), 1)
-
     def to_parts(self) -> dict[str, Any]:
         """Plain data and texts for the bundle."""
         return {"logistic": self.logistic.to_dict(), "weight": self.weight, "bags": len(self.trees)}

@@ -132,10 +132,6 @@ def _weeks_tell(grid: Sequence[Row]) -> bool:
     return len(known) == len(volumes) and len(set(known)) > 1 and known == sorted(known)
 
 
-def _volume_name(*, weekly: bool) -> str:
-    return "MQLs a week" if weekly else "Share of leads"
-
-
 def _tradeoff_title(grid: Sequence[Row], *, weekly: bool) -> str:
     first, last = grid[0], grid[-1]
     if last["share_of_wins"] > first["share_of_wins"] and last["win_rate"] < first["win_rate"]:
