@@ -113,6 +113,8 @@ def read_facts(
     groups = _scan(session, linked, time=time, by_type=table == "events")
     _account(session, findings, linked, groups, source=source)
     _tell(findings, typed, groups, source=source)
+    if table == "changes" and mapped.columns.get("old_value") is None:
+        findings.note(f"{raw.file}: there is no old value, so nothing is known of a field before its first change.")
     clean = all(group["fault"] is None for group in groups)
     if clean and not raw.is_text and _needs_no_repair(typed, mapped, groups):
         plain = type_table(
