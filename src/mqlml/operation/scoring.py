@@ -92,13 +92,13 @@ class Scored:
             return CONTRIBUTIONS.empty_table()
         e = self.explanation
         leads, criteria = len(e.parts), len(e.names) + 1
-        every = np.repeat(np.arange(leads), criteria)
+        every, each = np.repeat(np.arange(leads), criteria), np.tile(np.arange(criteria), leads)
         values = np.column_stack([np.full(leads, e.base), e.parts])
         columns = {
             "lead_id": self.scores["lead_id"].take(every),
             "as_of": self.scores["as_of"].take(every),
-            "criterion": np.tile(["base", *e.names], leads),
-            "group": np.tile(["base", *e.groups], leads),
+            "criterion": pa.array(["base", *e.names]).take(each),
+            "group": pa.array(["base", *e.groups]).take(each),
             "contribution": values.ravel(),
         }
         return pa.table(columns, schema=CONTRIBUTIONS)
