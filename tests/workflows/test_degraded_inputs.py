@@ -57,7 +57,7 @@ def test_whole_way_when_names_and_values_are_hostile_then_they_stay_text_everywh
     scores = pd.read_csv(tmp_path / "s.csv", dtype={"lead_id": str})
     assert scores["lead_id"].str.len().eq(5).all(), "ids keep their leading zeros"
     assert not scores["reason_1"].str.match(r"^[=+\-@]").any()
-    assert any("No [events]" in note for note in scored.json["notes"] + trained.json["notes"])
+    assert any("no [events] table" in note for note in scored.json["notes"] + trained.json["notes"])
 
 
 @pytest.mark.parametrize(

@@ -99,8 +99,6 @@ def open_history(history: History, config: Config, *, as_of: str | None, audit: 
         notes.append(f"Used although not declared in [leads] known_at_creation: {', '.join(undeclared)}.")
     if config.leads.sensitive:
         notes.append(f"Not used, since sensitive: {', '.join(config.leads.sensitive)}.")
-    if not config.events:
-        notes.append("No [events]: only attributes of the leads are used.")
     return Opened(history, moment, people, findings, attributes, undeclared, (*history.notes, *notes))
 
 
