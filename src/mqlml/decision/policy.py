@@ -141,11 +141,11 @@ def _taking(take: int, bounds: dict[str, tuple[float, str]], replay: Replay, bas
     if bounds:
         threshold, text = bounds["cost"]
         hot, nurture = _tier_bounds(replay, threshold, base_rate)
-        unused = "The history has no dates, so [policy] capacity_per_week could not be used."
+        unused = "There are no weekly snapshots to count in: capacity_per_week could not be used."
         return Policy("cost", f"Hand over leads {text}.", threshold, hot, nurture, assumption=unused)
     hot, nurture = _tier_bounds(replay, float(np.quantile(replay.p, 0.8)), base_rate)
     rule = f"Hand over the best {take:,} leads of each scored file."
-    assumed = "The history has no dates, so [policy] capacity_per_week is read as a number for each scored file."
+    assumed = "There are no weekly snapshots to count in: capacity_per_week is read as a number for each scored file."
     return Policy("capacity", rule, None, hot, nurture, take=take, assumption=assumed)
 
 

@@ -86,8 +86,8 @@ class Plan:
     def sentence(self) -> str:
         """What the mode means for the reader."""
         return {
-            "forward": "Tested forward in time: each test looks only at leads after everything the model learned from, "
-            "with one full horizon between.",
+            "forward": "Tested forward in time: everything the model learned from, outcomes included, was known before "
+            "the first tested lead was looked at.",
             "cross-fitted": "Not tested forward in time: the history is shorter than two horizons and a test, so each "
             "account was predicted by a model that had not seen it.",
             "static": "Not tested forward in time: the history has no dates, so each account was predicted by a model "
