@@ -23,9 +23,9 @@ MIN_TEST_WINS = 100
 
 _PURPOSES = {
     "fit": "learned from before the first test",
-    "calibrate": "tested forward; the scores teach the calibration",
-    "certify": "tested forward; kept for certified thresholds",
-    "compare": "tested forward; kept for champion against challenger",
+    "calibrate": "tested forward; teaches the calibration of later tests",
+    "certify": "tested forward; teaches later tests, since nothing is certified yet",
+    "compare": "tested forward; teaches later tests, since nothing is compared yet",
     "test": "tested forward; the final figures",
     "cross-fit": "tested on accounts left out of the learning, not forward in time",
 }
@@ -67,6 +67,9 @@ class Part:
 @dataclass(frozen=True)
 class Plan:
     """How the recipe is judged.
+
+    Every test window is predicted by models and calibrations made from what was known before it. The shipped model is
+    fitted afterwards on all rows, and calibrated on the scores of all windows.
 
     Attributes
     ----------

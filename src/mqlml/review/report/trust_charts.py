@@ -248,7 +248,7 @@ def plan(summary: Mapping[str, Any]) -> Figure | None:
 def _plan_sentence(spans: Sequence[tuple[int, int]]) -> str:
     ordered = sorted(spans)
     if all(earlier[1] <= later[0] for earlier, later in pairwise(ordered)):
-        return "A stretch serves one purpose only, so that nothing is tested on what it was learned from."
+        return "Each stretch was tested by a model that had learned only from what was known before it."
     return "Some parts share a stretch of time; the numbers say what each was used for."
 
 
