@@ -12,11 +12,13 @@ import pyarrow.compute as pc
 
 from mqlml.errors import DataRefused, Problem
 from mqlml.tape.kernel import DAY_US, MARK, play, recipe_of
+from mqlml.tape.machines import drop_machines, rules_of
 from mqlml.tape.state import Tape
 
 if TYPE_CHECKING:
     from mqlml.history.contract import History
     from mqlml.tape.features import Attribute, FeatureSet
+    from mqlml.tape.traffic import Tally
 
 _MOMENT = pa.timestamp("us", tz="UTC")
 _TYPES = {
@@ -31,7 +33,14 @@ _TYPES = {
 }
 
 
-def build_features(history: History, marks: pa.Table, features: FeatureSet, *, batch_rows: int = 131_072) -> pa.Table:
+def build_features(
+    history: History,
+    marks: pa.Table,
+    features: FeatureSet,
+    *,
+    batch_rows: int = 131_072,
+    tally: Tally | None = None,
+) -> pa.Table:
     """Compute one row of features for every mark, from facts strictly before it.
 
     Parameters
@@ -43,6 +52,8 @@ def build_features(history: History, marks: pa.Table, features: FeatureSet, *, b
     features : FeatureSet
     batch_rows : int
         Rows that the engine hands over at a time; the result does not depend on it.
+    tally : Tally, optional
+        Counts what the rules against machine traffic changed.
 
     Returns
     -------
@@ -60,7 +71,7 @@ def build_features(history: History, marks: pa.Table, features: FeatureSet, *, b
     leads = _lead_rows(history, marks)
     _check_attributes(history, features)
     at = marks["at"].cast(_MOMENT)
-    values, levels = _played(history, marks["lead_id"], at, features, batch_rows)
+    values, levels = _played(history, marks["lead_id"], at, features, batch_rows, tally)
     columns: dict[str, pa.Array | pa.ChunkedArray] = {"lead_id": marks["lead_id"], "at": at}
     played = iter(values)
     for attribute, feature in zip(features.attributes, features.attribute_features, strict=True):
@@ -119,7 +130,12 @@ def _joined(tapes: list[Tape]) -> Tape:
 
 
 def _played(
-    history: History, lead_id: pa.ChunkedArray, at: pa.ChunkedArray, features: FeatureSet, batch_rows: int
+    history: History,
+    lead_id: pa.ChunkedArray,
+    at: pa.ChunkedArray,
+    features: FeatureSet,
+    batch_rows: int,
+    tally: Tally | None,
 ) -> tuple[npt.NDArray[np.float64], dict[str, tuple[str, ...]]]:
     recipe = recipe_of(features)
     values = np.full((recipe.width, len(at)), np.nan)
@@ -130,8 +146,15 @@ def _played(
 
     time = at.take(pa.array(position)).cast(pa.int64())
     marks = pa.table({"lead_id": lead_id.take(pa.array(position)), "time": time, "position": position})
+    rules = rules_of(features)
+    if tally is not None and features.dropped_opens:
+        end = pc.max(time).as_py()
+        tally.add_dropped(local.count_events(history, marks["lead_id"], features.dropped_opens, end=end))
     with local.sorted_tape(history, marks, features, batch_rows=batch_rows) as tape:
         for part in whole_keys(tape.batches):
+            counts = None if rules is None else drop_machines(part, rules)
+            if tally is not None and counts is not None:
+                tally.add_counts(features, counts)
             values[:, part.asset[part.kind == MARK]] = play(part, recipe).T
         return values, tape.levels
 

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import pyarrow as pa
 
+from mqlml.tape.traffic import Traffic, learn_traffic, traffic_notes
+
 if TYPE_CHECKING:
     from mqlml.config import Config
     from mqlml.history.contract import History
@@ -80,11 +82,13 @@ class FeatureSet:
     valued_types : tuple of str
         Types (``other`` included) whose events carried a ``value`` at training; sums are made for these.
     dropped_types : tuple of str
-        Types made by sales: none of their events is looked at.
+        Types made by sales, and opens of mails: none of their events is looked at.
     assets : bool
         Whether events name assets, so that distinct assets are counted.
     age : bool
         Whether leads have a date of creation.
+    traffic : Traffic or None
+        Rules against machine traffic; None where there are none.
     """
 
     event_types: tuple[str, ...] = ()
@@ -96,6 +100,7 @@ class FeatureSet:
     dropped_types: tuple[str, ...] = ()
     assets: bool = False
     age: bool = True
+    traffic: Traffic | None = None
 
     @property
     def features(self) -> tuple[Feature, ...]:
@@ -131,12 +136,17 @@ class FeatureSet:
         return self.windows_days[-_LONG_WINDOWS:]
 
     @property
+    def dropped_opens(self) -> tuple[str, ...]:
+        """The dropped types that are opens of mails."""
+        opens = self.traffic.opens if self.traffic else ()
+        return tuple(name for name in self.dropped_types if name in opens)
+
+    @property
     def notes(self) -> tuple[str, ...]:
         """What a reader should know about these features, as plain sentences."""
-        if not self.dropped_types:
-            return ()
-        names = ", ".join(repr(name) for name in self.dropped_types)
-        return (f"Events made by sales are not used as features: {names}; name them in [events] use to change that.",)
+        sales = ", ".join(repr(name) for name in self.dropped_types if name not in self.dropped_opens)
+        said = f"Events made by sales are not used as features: {sales}; name them in [events] use to change that."
+        return (*([said] if sales else []), *traffic_notes(self))
 
     def to_dict(self) -> dict[str, Any]:
         """Turn into plain JSON data; ``from_dict`` gives an equal feature set back."""
@@ -153,7 +163,8 @@ class FeatureSet:
         """
         plain: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in data.items()}
         attributes = tuple(Attribute(**attribute) for attribute in plain.pop("attributes", ()))
-        return cls(attributes=attributes, **plain)
+        traffic = plain.pop("traffic", None)
+        return cls(attributes=attributes, traffic=None if traffic is None else Traffic.from_dict(traffic), **plain)
 
     def dictionary(self) -> str:
         """Describe every feature in plain words, as a Markdown table."""
@@ -216,8 +227,11 @@ def learn_feature_set(
     from mqlml.tape import local
 
     dated = history.leads["created_at"].null_count < history.leads.num_rows
-    sales = tuple(sorted(set(config.events.by_sales) - set(config.events.use))) if config.events else ()
-    counts = [c for c in local.count_event_types(history, until=until) if c.event_type not in sales] if dated else []
+    known = local.count_event_types(history, until=until) if dated else []
+    traffic = learn_traffic(config.events.machines, known) if config.events and dated else None
+    off = {*config.events.by_sales, *(traffic.opens if traffic else ())} if config.events else set()
+    dropped = tuple(sorted(off.difference(config.events.use))) if config.events else ()
+    counts = [c for c in known if c.event_type not in dropped]
     ranked = sorted((c for c in counts if c.event_type not in RESERVED_TYPES), key=lambda c: (-c.events, c.event_type))
     kept = tuple(c.event_type for c in ranked[: config.features.max_event_types])
     changed = local.changed_fields(history)
@@ -228,9 +242,10 @@ def learn_feature_set(
         attributes=tuple(_attribute(name, history.attributes, changed) for name in attributes),
         other=len(counts) > len(kept),
         valued_types=_valued_types(counts, kept),
-        dropped_types=sales,
+        dropped_types=dropped,
         assets=any(c.assets for c in counts),
         age=dated,
+        traffic=traffic,
     )
 
 

@@ -36,7 +36,7 @@ def _inner(function: F) -> F:
     return cast("F", _njit(no_cpython_wrapper=True, **_OPTIONS)(function))
 
 
-MARK, EVENT, CHANGE = 0, 1, 2
+MARK, EVENT, CHANGE, CREATED, SKIPPED = 0, 1, 2, 3, 4
 DAY_US = 86_400_000_000
 # A value held "from the beginning" stands here: before every moment, and far enough from the end of int64.
 BEGINNING_US = -(2**62)
@@ -101,7 +101,7 @@ def _play(tape: Tape, recipe: Recipe, state: State, rows: Float64) -> None:
             state.known[lead] = max(state.known[lead], tape.known[i])
             if not state.stale[lead]:
                 _absorb(tape, recipe, state, i, mask)
-        else:
+        elif tape.kind[i] == CHANGE:
             state.fields[lead, tape.type[i]] = tape.value[i]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -13,7 +13,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mqlml.errors import EngineError
-from mqlml.tape.kernel import BEGINNING_US, CHANGE, EVENT, MARK
+from mqlml.tape.kernel import BEGINNING_US, CHANGE, EVENT, MARK, SKIPPED
+from mqlml.tape.traffic import tape_codes
 
 if TYPE_CHECKING:
     from mqlml.history.contract import History
@@ -26,12 +27,14 @@ ORDER = "key, time, kind, lead, type, asset, channel, value NULLS FIRST"
 
 @dataclass(frozen=True)
 class TypeCount:
-    """How often an event type occurred, and how many of its events carried a finite value and an asset."""
+    """How often an event type occurred; how many of its events carried a finite value, an asset, a coarse time."""
 
     event_type: str
     events: int
     values: int
     assets: int
+    whole_minutes: int = 0
+    whole_hours: int = 0
 
 
 @dataclass(frozen=True)
@@ -59,7 +62,9 @@ def count_event_types(history: History, *, until: datetime | None) -> list[TypeC
     with _registered(history.connection, {"tape_known": leads}):
         rows = history.connection.execute(
             """
-            SELECT event_type, count(*), count(value) FILTER (isfinite(value)), count(asset)
+            SELECT event_type, count(*), count(value) FILTER (isfinite(value)), count(asset),
+                   count(*) FILTER (epoch_us(occurred_at) % 60000000 = 0),
+                   count(*) FILTER (epoch_us(occurred_at) % 3600000000 = 0)
             FROM events SEMI JOIN tape_known USING (lead_id)
             WHERE event_type IS NOT NULL
               AND ($1 IS NULL OR (occurred_at < $1 AND (recorded_at IS NULL OR recorded_at < $1)))
@@ -76,6 +81,23 @@ def changed_fields(history: History) -> frozenset[str]:
         return frozenset()
     rows = history.connection.execute("SELECT DISTINCT field FROM changes").fetchall()
     return frozenset(row[0] for row in rows)
+
+
+def count_events(history: History, lead_ids: pa.ChunkedArray, types: Sequence[str], *, end: int) -> tuple[int, int]:
+    """Count the events of some types and their leads, strictly before ``end`` (microseconds UTC)."""
+    if "events" not in history.tables:
+        return 0, 0
+    sources = {"tape_known": pa.table({"lead_id": lead_ids}), "tape_types": pa.table({"event_type": pa.array(types)})}
+    with _registered(history.connection, sources):
+        found = history.connection.execute(
+            """
+            SELECT count(*), count(DISTINCT lead_id)
+            FROM events SEMI JOIN tape_known USING (lead_id) SEMI JOIN tape_types USING (event_type)
+            WHERE occurred_at < make_timestamp($1)
+            """,
+            [end],
+        ).fetchall()
+    return found[0]
 
 
 @contextmanager
@@ -170,13 +192,21 @@ def _event_rows(features: FeatureSet, *, channels: bool, end: int) -> str:
     channel_codes = "LEFT JOIN tape_channels c ON c.channel = e.channel" if channels else ""
     beyond = len(features.event_types)
     return f"""
-    SELECT l.key, epoch_us(e.occurred_at), {EVENT}::TINYINT, l.lead, coalesce(t.code, {beyond})::INTEGER,
-           {asset}, {channel}, CASE WHEN isfinite(e.value) THEN e.value ELSE 0 END,
+    SELECT l.key, epoch_us(e.occurred_at), {_event_kind(features)}::TINYINT, l.lead,
+           coalesce(t.code, {beyond})::INTEGER, {asset}, {channel},
+           CASE WHEN isfinite(e.value) THEN e.value ELSE 0 END,
            epoch_us(coalesce(e.recorded_at, e.occurred_at))
     FROM events e JOIN tape_leads l ON l.lead_id = e.lead_id
     LEFT JOIN tape_types t ON t.event_type = e.event_type {assets} {channel_codes}
     WHERE e.occurred_at < make_timestamp({end}) AND coalesce(t.code, 0) >= 0
     """
+
+
+def _event_kind(features: FeatureSet) -> str:
+    if features.traffic is None or not features.traffic.agents:
+        return str(EVENT)
+    pattern = features.traffic.agent_pattern.replace("'", "''")
+    return f"CASE WHEN regexp_matches(e.agent, '{pattern}', 'i') THEN {SKIPPED} ELSE {EVENT} END"
 
 
 def _tape_query(history: History, features: FeatureSet, *, end: int, has_events: bool, has_changes: bool) -> str:
@@ -240,9 +270,8 @@ def _levels(connection: duckdb.DuckDBPyConnection, features: FeatureSet) -> dict
 
 
 def _type_codes(features: FeatureSet) -> pa.Table:
-    names = (*features.event_types, *features.dropped_types)
-    codes = [*range(len(features.event_types)), *(-1 for _ in features.dropped_types)]
-    return pa.table({"event_type": pa.array(names, pa.string()), "code": pa.array(codes, pa.int32())})
+    codes = tape_codes(features)
+    return pa.table({"event_type": pa.array(codes.keys(), pa.string()), "code": pa.array(codes.values(), pa.int32())})
 
 
 def _field_codes(features: FeatureSet) -> pa.Table:
