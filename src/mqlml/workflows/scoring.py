@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +20,7 @@ from mqlml.operation.registry import resolve, review_state
 from mqlml.operation.scoring import CONTRIBUTIONS, SCORES, LeadScorer
 from mqlml.operation.sinks import write_scores
 from mqlml.tape.build import build_features
+from mqlml.tape.traffic import Tally
 from mqlml.workflows.opening import Opened, Progress, Quiet, open_history
 
 if TYPE_CHECKING:
@@ -110,6 +111,7 @@ class _Run:
     reasons: bool
     manifest: dict[str, Any]
     progress: Progress
+    tally: Tally = field(default_factory=Tally)
 
     def batches(self, add: Callable[[pa.Table], None] | None) -> Iterator[pa.RecordBatch]:
         """Batches of scores; their contributions go to ``add`` where somebody wants them."""
@@ -121,12 +123,13 @@ class _Run:
             self._count(scored.scores)
             self.progress.advance()
             yield from scored.scores.to_batches()
-        self.manifest["notes"] += _backlog_note(self.scorer, self.manifest["mqls"])
+        self.manifest["traffic"] = self.tally.lines()
+        self.manifest["notes"] += [*self.tally.notes, *_backlog_note(self.scorer, self.manifest["mqls"])]
 
     def _score(self, lead: np.ndarray[Any, np.dtype[np.int64]]) -> Scored:
         moment = NEVER if self.opened.moment is None else self.opened.moment
         marks = mark_table(self.opened.people, lead, np.full(len(lead), moment, dtype=np.int64))
-        table = build_features(self.opened.history, marks, self.scorer.model.features)
+        table = build_features(self.opened.history, marks, self.scorer.model.features, tally=self.tally)
         return self.scorer.score(table, as_of=self.opened.moment, previous=self.before, reasons=self.reasons)
 
     def _count(self, scores: pa.Table) -> None:
@@ -176,6 +179,7 @@ def _manifest(
         "mqls": 0,
         "tiers": {},
         "quality": {},
+        "traffic": [],
         "label": config.label.model_dump(),
         "tables": [
             {"table": a.table, "rows_in": a.rows_in, "used": a.used, "quarantined": a.quarantined,

@@ -35,6 +35,7 @@ from mqlml.review.report import figures, model_card, render_report
 from mqlml.review.report import summary as figures_of
 from mqlml.tape.build import build_features
 from mqlml.tape.features import learn_feature_set
+from mqlml.tape.traffic import Tally
 from mqlml.workflows.opening import Opened, Progress, Quiet, open_history, refuse_leaks
 
 if TYPE_CHECKING:
@@ -88,6 +89,7 @@ class _Learned:
     judgement: Judgement
     replay: Replay
     policy: Policy
+    tally: Tally
 
 
 def train(config: Config, *, as_of: str | None = None, progress: Progress | None = None) -> Trained:
@@ -129,7 +131,8 @@ def _learn(opened: Opened, config: Config, progress: Progress) -> _Learned:
     plan = plan_windows(rows, origins=config.model.origins, seed=config.model.seed)
     progress.begin("Computing features")
     features = learn_feature_set(opened.history, config, until=opened.as_of, attributes=opened.attributes)
-    table = build_features(opened.history, mark_table(opened.people, rows.lead, rows.at), features)
+    tally = Tally()
+    table = build_features(opened.history, mark_table(opened.people, rows.lead, rows.at), features, tally=tally)
     recipe = Recipe(config.model.seed, config.model.bags, threads_of(config))
     progress.begin("Learning", recipe.bags + min(recipe.bags, JUDGED_BAGS) * len(plan.rounds))
     training = train_model(
@@ -141,7 +144,7 @@ def _learn(opened: Opened, config: Config, progress: Progress) -> _Learned:
     tested = training.tested
     replay = make_replay(rows, tested.row, tested.settled, every_days=config.snapshots.every_days)
     policy = set_policy(config.policy, replay, base_rate=float(rows.won.mean()))
-    return _Learned(opened, rows, plan, table, training, judgement, replay, policy)
+    return _Learned(opened, rows, plan, table, training, judgement, replay, policy, tally)
 
 
 def threads_of(config: Config) -> int:
@@ -185,7 +188,8 @@ def _summary(learned: _Learned, config: Config, shown_drivers: list[dict[str, An
         "audit": figures_of.audit_lines(opened.audit),
         "drivers": shown_drivers,
         "accounting": figures_of.accounting(opened.history.accounts),
-        "notes": [*opened.notes, *model.features.notes],
+        "traffic": learned.tally.lines(),
+        "notes": [*opened.notes, *model.features.notes, *learned.tally.notes],
         "undeclared": list(opened.undeclared),
         "features": len(model.features.features),
         "recipe": {
