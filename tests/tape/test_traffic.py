@@ -15,12 +15,12 @@ from hypothesis import strategies as st
 from mqlml.config import Machines
 from mqlml.errors import UsageError
 from mqlml.tape.build import build_features
-from mqlml.tape.features import FeatureSet, learn_feature_set
-from mqlml.tape.kernel import EVENT, MARK, SKIPPED
+from mqlml.tape.features import FeatureSet
 from mqlml.tape.local import TypeCount
 from mqlml.tape.machines import drop_machines, rules_of
-from mqlml.tape.state import Tape
+from mqlml.tape.state import EVENT, MARK, SKIPPED, Tape
 from mqlml.tape.traffic import Tally, Traffic, learn_traffic
+from mqlml.tape.vocabulary import learn_feature_set
 
 SECOND = 1_000_000
 TYPES = ("sent", "open", "click", "page")

@@ -7,22 +7,18 @@ around facts that arrived late the window is walked.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
+from typing import TYPE_CHECKING, NamedTuple
 
-import numba
 import numpy as np
 import numpy.typing as npt
 
-from mqlml.tape.kernel import EVENT, MARK, SKIPPED
+from mqlml.tape.compiling import compiled, inner
+from mqlml.tape.state import EVENT, MARK, SKIPPED
 from mqlml.tape.traffic import RULES, rules_in_force, tape_codes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from mqlml.tape.features import FeatureSet
     from mqlml.tape.state import Tape
-
-    F = TypeVar("F", bound=Callable[..., object])
 
 __all__ = ["Rules", "drop_machines", "rules_of"]
 
@@ -30,8 +26,6 @@ Int64 = npt.NDArray[np.int64]
 Int32 = npt.NDArray[np.int32]
 Int8 = npt.NDArray[np.int8]
 
-_njit: Any = numba.njit
-_OPTIONS = {"fastmath": False, "nogil": True, "no_cfunc_wrapper": True, "_nrt": False}
 _SECOND_US = 1_000_000
 _NEVER = -(2**63)
 
@@ -39,17 +33,6 @@ _AGENT, _OPEN, _LINKS, _BURST = range(len(RULES))
 _COUNTED = -1
 # What a type is to the rules; a hidden one is on the tape for them only.
 _PLAIN, _SEND, _OPENED, _CLICKED = range(4)
-
-
-def _compiled(function: F) -> F:
-    try:
-        return cast("F", _njit(cache=True, **_OPTIONS)(function))
-    except RuntimeError:  # nowhere to keep compiled code
-        return cast("F", _njit(**_OPTIONS)(function))
-
-
-def _inner(function: F) -> F:
-    return cast("F", _njit(no_cpython_wrapper=True, **_OPTIONS)(function))
 
 
 class Rules(NamedTuple):
@@ -155,7 +138,7 @@ def _new_notes(tape: Tape, rules: Rules) -> _Notes:
     )
 
 
-@_compiled
+@compiled
 def _drop(tape: Tape, rules: Rules, notes: _Notes, counts: Int64) -> None:
     start = 0
     while start < tape.key.size:
@@ -173,7 +156,7 @@ def _drop(tape: Tape, rules: Rules, notes: _Notes, counts: Int64) -> None:
         start = end
 
 
-@_inner
+@inner
 def _begin_key(tape: Tape, rules: Rules, notes: _Notes, start: int, end: int, leads: int) -> bool:
     for lead in range(leads):
         notes.marked[lead] = 0
@@ -196,7 +179,7 @@ def _begin_key(tape: Tape, rules: Rules, notes: _Notes, start: int, end: int, le
     return mails
 
 
-@_inner
+@inner
 def _judge_mails(tape: Tape, rules: Rules, notes: _Notes, start: int, end: int) -> None:
     row = start
     while row < end:
@@ -217,7 +200,7 @@ def _judge_mails(tape: Tape, rules: Rules, notes: _Notes, start: int, end: int) 
                     notes.verdict[i] = _LINKS
 
 
-@_inner
+@inner
 def _just_sent(tape: Tape, rules: Rules, notes: _Notes, row: int) -> bool:
     send = notes.send[tape.lead[row]]
     while send >= 0 and tape.time[row] - tape.time[send] <= rules.open_within:
@@ -227,7 +210,7 @@ def _just_sent(tape: Tape, rules: Rules, notes: _Notes, row: int) -> bool:
     return False
 
 
-@_inner
+@inner
 def _follows_all(tape: Tape, rules: Rules, notes: _Notes, row: int) -> bool:
     lead = tape.lead[row]
     notes.same_role[row] = notes.click[lead]
@@ -242,7 +225,7 @@ def _follows_all(tape: Tape, rules: Rules, notes: _Notes, row: int) -> bool:
     return _known_links(tape, rules, notes, row) >= rules.links
 
 
-@_inner
+@inner
 def _remember_link(tape: Tape, rules: Rules, notes: _Notes, row: int) -> None:
     links = notes.links[tape.lead[row]]
     place = 0
@@ -256,7 +239,7 @@ def _remember_link(tape: Tape, rules: Rules, notes: _Notes, row: int) -> None:
     links[0] = row
 
 
-@_inner
+@inner
 def _known_links(tape: Tape, rules: Rules, notes: _Notes, row: int) -> int:
     different = 0
     click = row
@@ -273,7 +256,7 @@ def _known_links(tape: Tape, rules: Rules, notes: _Notes, row: int) -> int:
     return different
 
 
-@_inner
+@inner
 def _judge_bursts(tape: Tape, rules: Rules, notes: _Notes, start: int, end: int) -> None:
     for row in range(start, end):
         if tape.kind[row] == EVENT and rules.final[tape.type[row]] >= 0:
@@ -297,7 +280,7 @@ def _judge_bursts(tape: Tape, rules: Rules, notes: _Notes, start: int, end: int)
                     notes.verdict[row] = _BURST
 
 
-@_inner
+@inner
 def _known_in_burst(tape: Tape, rules: Rules, notes: _Notes, row: int) -> bool:
     others = 0
     event = notes.before[row]
@@ -308,7 +291,7 @@ def _known_in_burst(tape: Tape, rules: Rules, notes: _Notes, row: int) -> bool:
     return others >= rules.burst_events
 
 
-@_inner
+@inner
 def _settle_key(tape: Tape, rules: Rules, notes: _Notes, start: int, end: int, counts: Int64) -> None:
     for row in range(start, end):
         kind = tape.kind[row]
@@ -335,7 +318,7 @@ def _settle_key(tape: Tape, rules: Rules, notes: _Notes, start: int, end: int, c
             _blame(notes, counts, tape.lead[row], _AGENT)
 
 
-@_inner
+@inner
 def _blame(notes: _Notes, counts: Int64, lead: int, rule: int) -> None:
     if notes.marked[lead]:
         counts[rule, 1] += 1
