@@ -11,7 +11,7 @@ import pytest
 from tape.conftest import EVENTS, Maker
 
 from mqlml.learning.labels import Rows
-from mqlml.learning.pairs import choose_pairs
+from mqlml.learning.pairs import choose_pairs, pair_notes
 from mqlml.learning.snapshots import NEVER
 from mqlml.tape.features import FeatureSet, Pair
 
@@ -69,6 +69,13 @@ def test_pairs_when_an_order_is_planted_then_it_is_found_first(maker: Maker) -> 
     found = chosen(maker, *world(maker, seed=1, planted=1.5))
     assert found[0] == Pair("webinar", "form", 7)
     assert Pair("form", "webinar", 7) not in found
+
+
+def test_notes_when_pairs_were_found_then_name_them() -> None:
+    assert pair_notes(()) == ()
+    assert pair_notes([Pair("webinar", "form", 7)]) == (
+        "Found to tell more than the two events alone: 'form' at most 7 days after 'webinar'.",
+    )
 
 
 def test_pairs_when_only_how_often_matters_then_none_is_found_in_nineteen_of_twenty(maker: Maker) -> None:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from mqlml.history.contract import History
     from mqlml.learning.labels import Rows
 
-__all__ = ["choose_pairs"]
+__all__ = ["choose_pairs", "pair_notes"]
 
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
@@ -103,6 +103,12 @@ def choose_pairs(
     told = [pair for pair in candidates if _is_split(sample, _name(pair, "count_ever"), least)]
     found = _discoveries(_chance(_statistics(sample, features, told, ())))
     return _each_adding(sample, features, [told[i] for i in found], most=config.features.max_pairs)
+
+
+def pair_notes(pairs: Sequence[Pair]) -> tuple[str, ...]:
+    """Name the pairs that were found, in a plain sentence."""
+    named = ", ".join(f"'{pair.then}' at most {pair.within_days:,} days after '{pair.first}'" for pair in pairs)
+    return (f"Found to tell more than the two events alone: {named}.",) if pairs else ()
 
 
 def _candidates(features: FeatureSet, days: int) -> list[Pair]:

@@ -128,7 +128,7 @@ class Tally:
         parts = [
             f"{rule[0].lower()}{rule[1:]}: {dropped:,} of {seen:,} (of {leads:,} leads)"
             for rule, (seen, dropped, leads) in self.rules.items()
-            if dropped
+            if dropped and rule != _OPENS_OFF  # the feature set's own note says so
         ]
         return (f"Not counted, since machines make such events: {'; '.join(parts)}.",) if parts else ()
 

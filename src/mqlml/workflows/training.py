@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +21,7 @@ from mqlml.history.writing import write_text
 from mqlml.learning.baselines import rate_by_source, source_feature
 from mqlml.learning.judgement import judge
 from mqlml.learning.labels import labelled_rows
+from mqlml.learning.pairs import choose_pairs, pair_notes
 from mqlml.learning.propensity import Recipe
 from mqlml.learning.snapshots import mark_table
 from mqlml.learning.training import JUDGED_BAGS, train_model
@@ -131,6 +132,9 @@ def _learn(opened: Opened, config: Config, progress: Progress) -> _Learned:
     plan = plan_windows(rows, origins=config.model.origins, seed=config.model.seed)
     progress.begin("Computing features")
     features = learn_feature_set(opened.history, config, until=opened.as_of, attributes=opened.attributes)
+    first_origin = min((r.origin for r in plan.rounds if r.origin is not None), default=None)
+    pairs = choose_pairs(opened.history, features, rows, config, before=first_origin, seed=config.model.seed)
+    features = replace(features, pairs=pairs)
     tally = Tally()
     table = build_features(opened.history, mark_table(opened.people, rows.lead, rows.at), features, tally=tally)
     recipe = Recipe(config.model.seed, config.model.bags, threads_of(config))
@@ -189,7 +193,7 @@ def _summary(learned: _Learned, config: Config, shown_drivers: list[dict[str, An
         "drivers": shown_drivers,
         "accounting": figures_of.accounting(opened.history.accounts),
         "traffic": learned.tally.lines(),
-        "notes": [*opened.notes, *model.features.notes, *learned.tally.notes],
+        "notes": [*opened.notes, *model.features.notes, *pair_notes(model.features.pairs), *learned.tally.notes],
         "undeclared": list(opened.undeclared),
         "features": len(model.features.features),
         "recipe": {
