@@ -17,7 +17,7 @@ from mqlml.tape.features import FeatureSet, Pair
 
 TYPES = ("web", "webinar", "mail", "form")
 FEATURES = FeatureSet(event_types=TYPES, families=("count", "recency", "pairs"), windows_days=(7, 30))
-LEADS, MARKS = 900, (20, 40)
+LEADS, MARKS = 600, (20, 40)
 HORIZON = 60
 
 
@@ -109,7 +109,7 @@ def test_pairs_when_events_come_later_then_the_choice_is_the_same(maker: Maker) 
 def test_pairs_when_more_rows_than_looked_at_then_whole_leads_are_drawn(
     maker: Maker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("mqlml.learning.pairs._MOST_ROWS", 1_200)
+    monkeypatch.setattr("mqlml.learning.pairs._MOST_ROWS", 800)
     history, rows = world(maker, seed=1, planted=2.5)
     assert chosen(maker, history, rows)[0] == Pair("webinar", "form", 7)
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mqlml.config import Machines
@@ -201,6 +201,44 @@ def test_features_when_an_event_is_left_out_then_no_feature_sees_it_and_the_tall
     assert "opens within 5 seconds of a send: 1 of 2 (of 1 leads)" in tally.notes[0]
 
 
+def test_tally_when_colleagues_have_no_mark_then_only_the_leads_with_one_are_counted() -> None:
+    deeds = [deed(s, "click", lead=lead) for s in (0, 1, 2, 3) for lead in (0, 1)]
+    counts = [
+        drop_machines(tape_of(deeds, marked=marked), rules_of(FEATURES))[2].tolist()  # type: ignore[arg-type]
+        for marked in ((0,), (0, 1))
+    ]
+    assert counts == [[4, 2, 1], [8, 4, 2]]
+
+
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(deeds=many_deeds, later=many_deeds, second=st.integers(0, 150))
+def test_features_when_facts_of_the_future_are_added_then_no_row_changes(
+    make: Any, deeds: list[Deed], later: list[Deed], second: int
+) -> None:
+    features = replace(EVERY, event_types=("open", "click"), other=True, assets=True)
+    known = [d for d in deeds if d["time"] < second * SECOND and d["known"] < second * SECOND]
+    future = [d for d in [*deeds, *later] if d["time"] >= second * SECOND or d["known"] >= second * SECOND]
+    marks = make.marks(*((lead, make.start + second * SECOND) for lead in ("0", "1")))
+    tables = []
+    for some in (known, [*known, *future]):
+        history = make.history(
+            [{"lead_id": "0"}, {"lead_id": "1"}],
+            events=[
+                {
+                    "lead_id": str(d["lead"]),
+                    "occurred_at": naive(make, d["time"]),
+                    "recorded_at": naive(make, d["known"]),
+                    "event_type": d["type"],
+                    "asset": None if d["asset"] < 0 else str(d["asset"]),
+                }
+                for d in some
+            ],
+        )
+        tables.append(build_features(history, marks, features).drop_columns(["lead_id", "at"]))
+    for before, after in zip(tables[0].columns, tables[1].columns, strict=True):
+        np.testing.assert_array_equal(before.to_numpy(), after.to_numpy())
+
+
 def test_sends_when_made_by_sales_or_beyond_the_vocabulary_then_the_rule_still_sees_them(make: Any) -> None:
     rows = [event(make, "email_sent", 10), *(event(make, "email_open", s) for s in (12, 61, 62)), event(make, "x", 63)]
     history = make.history([{"lead_id": "a"}], events=rows)
@@ -333,6 +371,10 @@ def test_settings_when_they_make_no_sense_then_refused(
 ) -> None:
     with pytest.raises(UsageError, match=says):
         make.config(events={"path": "e", "machines": settings_of_machines})
+
+
+def naive(make: Any, microseconds: int) -> datetime:
+    return datetime.fromtimestamp(make.start / 1e6, UTC).replace(tzinfo=None) + timedelta(microseconds=microseconds)
 
 
 def event(make: Any, kind: str, second: float, lead: str = "a") -> dict[str, Any]:
