@@ -11,14 +11,18 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mqlml.errors import DataRefused, Problem
-from mqlml.tape.kernel import DAY_US, MARK, play, recipe_of
-from mqlml.tape.state import Tape
+from mqlml.tape.columns import OTHER
+from mqlml.tape.kernel import play, recipe_of
+from mqlml.tape.pace import TRACKING_LEVELS, TRACKING_NAME
+from mqlml.tape.state import DAY_US, MARK, Tape
 
 if TYPE_CHECKING:
     from mqlml.history.contract import History
+    from mqlml.tape.columns import Feature
     from mqlml.tape.features import Attribute, FeatureSet
 
 _MOMENT = pa.timestamp("us", tz="UTC")
+_NO = ("false", "no", "0", "n", "f")
 _TYPES = {
     "key": "i4",
     "time": "i8",
@@ -26,6 +30,7 @@ _TYPES = {
     "lead": "i8",
     "type": "i4",
     "asset": "i8",
+    "channel": "i4",
     "value": "f8",
     "known": "i8",
 }
@@ -62,16 +67,19 @@ def build_features(history: History, marks: pa.Table, features: FeatureSet, *, b
     at = marks["at"].cast(_MOMENT)
     values, levels = _played(history, marks["lead_id"], at, features, batch_rows)
     columns: dict[str, pa.Array | pa.ChunkedArray] = {"lead_id": marks["lead_id"], "at": at}
+    creation = {a.name: a for a in features.attributes if a.source == "creation"}
     played = iter(values)
-    for attribute, feature in zip(features.attributes, features.attribute_features, strict=True):
-        if attribute.source == "creation":
-            columns[feature.name] = _at_creation(history.attributes[attribute.name], attribute, leads)
+    for feature, place in features.placed:
+        if place is not None:
+            numbers = next(played)
+            if feature.name == TRACKING_NAME and features.tracked is not None:
+                numbers = _told_tracking(numbers, history.attributes[features.tracked].take(leads))
+            columns[feature.name] = _as_of(numbers, feature, levels)
+        elif feature.family == "age":
+            columns[feature.name] = pa.array(_age_days(history, at, leads))
         else:
-            columns[feature.name] = _as_of(next(played), attribute, levels)
-    if features.age:
-        columns["time.age_days"] = pa.array(_age_days(history, at, leads))
-    for feature in features.event_features:
-        columns[feature.name] = pa.array(next(played))
+            attribute = creation[feature.criterion]
+            columns[feature.name] = _at_creation(history.attributes[attribute.name], attribute, leads)
     return pa.table(columns)
 
 
@@ -133,7 +141,15 @@ def _played(
     with local.sorted_tape(history, marks, features, batch_rows=batch_rows) as tape:
         for part in whole_keys(tape.batches):
             values[:, part.asset[part.kind == MARK]] = play(part, recipe).T
-        return values, tape.levels
+        return values, {**_levels(features), **tape.levels}
+
+
+def _levels(features: FeatureSet) -> dict[str, tuple[str, ...]]:
+    """The names behind the codes that do not depend on the history."""
+    types, channels = (*features.event_types, OTHER), (*features.channels, OTHER)
+    ends = {f"journey.{end}_type": types for end in ("first", "last")}
+    ends |= {f"journey.{end}_channel": channels for end in ("first", "last")}
+    return {**ends, TRACKING_NAME: TRACKING_LEVELS}
 
 
 def _lead_rows(history: History, marks: pa.Table) -> pa.Array:
@@ -147,6 +163,7 @@ def _lead_rows(history: History, marks: pa.Table) -> pa.Array:
 
 def _check_attributes(history: History, features: FeatureSet) -> None:
     problems = [_problem(a, history.attributes) for a in features.attributes if a.source == "creation"]
+    problems.append(_untold(features, history.attributes))
     found = [problem for problem in problems if problem is not None]
     if found:
         raise DataRefused(found)
@@ -164,6 +181,16 @@ def _problem(attribute: Attribute, table: pa.Table) -> Problem | None:
     return None
 
 
+def _untold(features: FeatureSet, table: pa.Table) -> Problem | None:
+    """Whether the column that says who can be tracked is needed and missing."""
+    asked = any(feature.name == TRACKING_NAME for feature in features.features)
+    if features.tracked is None or not asked or features.tracked in table.column_names:
+        return None
+    what = "[events] tracked names this column and it is not there"
+    fix = "supply it as text or number, do not exclude it, or remove [events] tracked and train again"
+    return Problem("missing-column", "leads", what, fix, column=features.tracked)
+
+
 def _at_creation(column: pa.ChunkedArray, attribute: Attribute, leads: pa.ChunkedArray) -> pa.Array:
     if attribute.kind == "category":
         codes = _dictionary(column)
@@ -178,12 +205,26 @@ def _dictionary(column: pa.ChunkedArray) -> pa.DictionaryArray:
     return text.dictionary_encode()
 
 
-def _as_of(values: npt.NDArray[np.float64], attribute: Attribute, levels: dict[str, tuple[str, ...]]) -> pa.Array:
-    if attribute.kind == "number":
+def _as_of(values: npt.NDArray[np.float64], feature: Feature, levels: dict[str, tuple[str, ...]]) -> pa.Array:
+    if feature.kind == "number":
         return pa.array(values)
     missing = np.isnan(values)
     codes = pa.array(np.where(missing, 0, values).astype(np.int32), mask=missing)
-    return _category(codes, pa.array(levels.get(attribute.name, ()), pa.string()))
+    return _category(codes, pa.array(levels.get(feature.name, ()), pa.string()))
+
+
+def _told_tracking(codes: npt.NDArray[np.float64], told: pa.ChunkedArray) -> npt.NDArray[np.float64]:
+    """Correct what events let suppose by what a column tells of each lead: its events can be seen, or cannot."""
+    if pa.types.is_floating(told.type):
+        no = pc.equal(told, 0.0)
+    else:
+        text = pc.utf8_lower(pc.utf8_trim_whitespace(told.cast(pa.string())))
+        no = pc.is_in(text, value_set=pa.array(_NO))
+    known = pc.is_valid(told).to_numpy()
+    untracked, silent = (TRACKING_LEVELS.index(level) for level in ("untracked", "silent"))
+    corrected = np.where(known & (codes == untracked), silent, codes)
+    cannot = known & pc.fill_null(no, False).to_numpy()  # noqa: FBT003 - as pyarrow has it
+    return np.where(cannot & ~np.isnan(codes), untracked, corrected)
 
 
 def _category(codes: pa.Array, dictionary: pa.Array) -> pa.Array:
