@@ -86,7 +86,7 @@ class _Random:
                 "score": [float(self.rng.integers(9)) for _ in LEADS],
                 "source": [self.one([None, "ad", "fair"]) for _ in LEADS],
                 "size": [self.one([None, 0.0, 2.5]) for _ in LEADS],
-                "consent": [self.one([None, "no", "False", "yes", "n"]) for _ in LEADS],
+                "consent": [self.one([None, "no", " False", "yes", "n"]) for _ in LEADS],
             },
             marks=[(self.one(LEADS), self.mark(times)) for _ in range(marks)],
         )

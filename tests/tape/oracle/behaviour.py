@@ -101,17 +101,15 @@ def rhythm(features: FeatureSet) -> Query:
 
 
 def tracking(features: FeatureSet) -> Query:
-    """Whether a lead could be seen at all, and whether it was."""
-    longest = max(features.windows_days)
-    told = "NULL" if features.tracked is None else f"lower(any_value({name(features.tracked)}::VARCHAR))"
-    active = f"count(*) FILTER ({within(longest)}) > 0"
-    tracked = "false" if features.tracked is None else "true"
+    """Whether a lead could be seen at all, and whether it was; a lead of which that is not told, by its events."""
+    lately = within(features.windows_days[-1] if features.windows_days else None)
+    told = "NULL" if features.tracked is None else f"lower(trim(any_value({name(features.tracked)})::VARCHAR))"
     return Query(
         {
             "events.any.tracking": f"""
             CASE WHEN {told} IN ('false', 'no', '0', '0.0', 'n', 'f') THEN 'untracked'
-                 WHEN count(occurred_at) = 0 AND NOT {tracked} THEN 'untracked'
-                 WHEN {active} THEN 'active' ELSE 'silent' END"""
+                 WHEN count(occurred_at) = 0 AND {told} IS NULL THEN 'untracked'
+                 WHEN count(occurred_at) FILTER ({lately}) > 0 THEN 'active' ELSE 'silent' END"""
         },
         "asked JOIN people USING (lead_id) LEFT JOIN (SELECT * EXCLUDE (lead_id, moment) FROM seen) USING (row)",
     )
