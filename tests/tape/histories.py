@@ -71,12 +71,6 @@ class _Random:
             "changes": [self.change() for _ in range(30)],
             "stages": [self.entry() for _ in range(30)],
         }
-        times = [row["occurred_at"] for row in rows]
-        times += [row["recorded_at"] for row in rows if row["recorded_at"] is not None]
-        times += [row["created_at"] for row in leads]
-        times += [
-            row[name] for kind, name in (("changes", "changed_at"), ("stages", "entered_at")) for row in facts[kind]
-        ]
         return Case(
             leads=leads,
             events=rows,
@@ -88,7 +82,7 @@ class _Random:
                 "size": [self.one([None, 0.0, 2.5]) for _ in LEADS],
                 "consent": [self.one([None, "no", " False", "yes", "n"]) for _ in LEADS],
             },
-            marks=[(self.one(LEADS), self.mark(times)) for _ in range(marks)],
+            marks=[self.mark(self.one([rows, rows, leads, *facts.values()])) for _ in range(marks)],
         )
 
     def one(self, choices: list[Any]) -> Any:
@@ -96,14 +90,17 @@ class _Random:
 
     def moment(self) -> int:
         """A coarse time, so that facts share moments with each other, with marks and with borders of windows."""
-        coarse = self.start + int(self.rng.integers(DAYS * 4)) * 6 * HOUR
-        return coarse + self.one([0, 0, 0, 0, -1, 1])
+        hour = self.one([0, 3, 6, 7, 12, 15, 21, 22])
+        return self.start + int(self.rng.integers(DAYS)) * DAY + hour * HOUR + self.one([0, 0, 0, 0, -1, 1])
 
-    def mark(self, times: list[int]) -> int:
-        """Mostly exactly when something happened, or whole days later."""
+    def mark(self, facts: list[dict[str, Any]]) -> tuple[str, int]:
+        """Mostly exactly when something happened to a lead or a colleague, or whole days later."""
         if self.rng.integers(4) == 0:
-            return self.moment()
-        return self.one(times) + self.one([0, 0, 0, 1, 2, 3, 5, 7, 30, 90]) * DAY + self.one([0, 0, 0, -1, 1])
+            return self.one(LEADS), self.moment()
+        fact = self.one(facts)
+        name = self.one([name for name, value in fact.items() if name.endswith("_at") and value is not None])
+        lead = fact["lead_id"] if fact["lead_id"] in LEADS and self.rng.integers(3) else self.one(LEADS)
+        return lead, fact[name] + self.one([0, 0, 0, 1, 2, 3, 5, 7, 30, 90]) * DAY + self.one([0, 0, 0, -1, 1])
 
     def event(self) -> dict[str, Any]:
         lead = [*LEADS, "nobody"][min(int(self.rng.geometric(0.15)) - 1, len(LEADS))]
