@@ -1,0 +1,63 @@
+"""Every feature as plain DuckDB SQL, written from the words that describe it: slow, naive, and easy to check."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+from tape.oracle import behaviour, counts, facts
+from tape.oracle.relations import prepare
+from tape.oracle.words import Query, name
+
+if TYPE_CHECKING:
+    from mqlml.tape.features import FeatureSet
+
+FAMILIES: dict[str, Callable[[FeatureSet], Query]] = {
+    function.__name__: function
+    for function in (
+        facts.attribute,
+        facts.age,
+        counts.count,
+        counts.active_days,
+        counts.assets,
+        counts.recency,
+        counts.first_touch,
+        counts.intensity,
+        counts.value,
+        counts.type_intensity,
+        counts.asset_counts,
+        counts.channels,
+        counts.visits,
+        counts.momentum,
+        behaviour.journey,
+        behaviour.sessions,
+        behaviour.silence,
+        behaviour.tempo,
+        behaviour.rhythm,
+        behaviour.tracking,
+        behaviour.pairs,
+        facts.changes,
+        facts.stage,
+        facts.account,
+    )
+}
+
+
+def expected(history: Any, marks: pa.Table, features: FeatureSet) -> dict[str, list[Any]]:
+    """Compute the features for every mark: values by feature name, in the order of ``marks``.
+
+    Raises
+    ------
+    KeyError
+        A family has no oracle.
+    """
+    prepare(history, marks, features)
+    answer: dict[str, list[Any]] = {}
+    for family in features.families:
+        query = FAMILIES[family](features)
+        if query.columns:
+            columns = ", ".join(f"{sql} AS {name(feature)}" for feature, sql in query.columns.items())
+            rows = history.connection.sql(f"SELECT {columns} FROM {query.source} GROUP BY row ORDER BY row")
+            answer |= {str(k): v for k, v in rows.to_arrow_table().to_pydict().items()}
+    return answer
