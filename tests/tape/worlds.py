@@ -20,7 +20,7 @@ ACCOUNT_OF = {"a": "acme", "b": "acme", "c": None, "newcomer": "acme"}
 ASKED = ("a", "b", "c")
 FIELDS: dict[str, list[str | None]] = {"stage": [None, "new", "old", "won"], "score": [None, "1", "2.5", "many"]}
 Row = dict[str, Any]
-_HOURS = [-hours * HOUR + minutes * MINUTE for hours in range(1, 289, 12) for minutes in (0, 30, 31)]
+_HOURS = [-hours * HOUR + minutes * MINUTE for hours in range(1, 289, 24) for minutes in (0, 30, 31)]
 _BEFORE = [-1] * 10 + _HOURS
 _AFTER = [0] * 20 + [1] * 5 + [hours * HOUR for hours in range(1, 217, 4)]
 
