@@ -154,7 +154,7 @@ def test_build_when_the_consumer_fails_midway_then_its_own_error_is_seen_and_the
     marks = pa.table({"lead_id": ["l0"], "time": [make.start + 50 * make.day], "position": [0]})
 
     def consume() -> None:
-        with local.sorted_tape(history, marks, FEATURES, batch_rows=1) as tape:
+        with local.tape_rows(history, marks, FEATURES, batch_rows=1) as tape:
             next(iter(tape.batches))
             raise KeyError("mine")
 

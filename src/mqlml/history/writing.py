@@ -58,7 +58,9 @@ def publish(path: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def table_writer(path: Path, schema: pa.Schema) -> Iterator[Callable[[pa.Table], None]]:
+def table_writer(
+    path: Path, schema: pa.Schema, *, rows_per_group: int | None = None
+) -> Iterator[Callable[[pa.Table], None]]:
     """Publish a table that arrives in pieces; memory holds one row group.
 
     Parameters
@@ -67,6 +69,8 @@ def table_writer(path: Path, schema: pa.Schema) -> Iterator[Callable[[pa.Table],
         Ends in ``.parquet`` (zstd) or ``.csv`` (UTF-8, header, ISO timestamps, empty for null).
     schema : pyarrow.Schema
         Of every piece.
+    rows_per_group : int, optional
+        Rows of one Parquet row group; None takes the usual number, which long rows undercut.
 
     Yields
     ------
@@ -85,7 +89,7 @@ def table_writer(path: Path, schema: pa.Schema) -> Iterator[Callable[[pa.Table],
         raise UsageError(f"'{path}' does not say how to write a table.", hint="end the name in .parquet or .csv")
     plain = schema if suffix == ".parquet" else _without_dictionaries(schema)
     with publish(path) as temporary, _sink(temporary, plain, suffix) as sink:
-        groups = _Groups(plain, sink)
+        groups = _Groups(plain, sink, rows_per_group or ROWS_PER_GROUP)
         yield groups.add
         groups.close()
 
@@ -140,17 +144,18 @@ def refuse_other_text(path: Path, text: str) -> None:
 class _Groups:
     """Cut arriving pieces into row groups of equal size."""
 
-    def __init__(self, schema: pa.Schema, sink: Callable[[pa.Table], None]) -> None:
+    def __init__(self, schema: pa.Schema, sink: Callable[[pa.Table], None], size: int) -> None:
         self._schema = schema
         self._sink = sink
+        self._size = size
         self._waiting: list[pa.Table] = []
         self._rows = 0
 
     def add(self, piece: pa.Table) -> None:
         self._waiting.append(piece.cast(self._schema))
         self._rows += piece.num_rows
-        if self._rows >= ROWS_PER_GROUP:
-            self._flush(self._rows - self._rows % ROWS_PER_GROUP)
+        if self._rows >= self._size:
+            self._flush(self._rows - self._rows % self._size)
 
     def close(self) -> None:
         if self._rows:
@@ -158,8 +163,8 @@ class _Groups:
 
     def _flush(self, rows: int) -> None:
         table = pa.concat_tables(self._waiting)
-        for start in range(0, rows, ROWS_PER_GROUP):
-            stop = min(start + ROWS_PER_GROUP, rows)
+        for start in range(0, rows, self._size):
+            stop = min(start + self._size, rows)
             self._sink(table.slice(start, stop - start).unify_dictionaries().combine_chunks())
         self._waiting = [table.slice(rows)]
         self._rows -= rows
@@ -168,11 +173,16 @@ class _Groups:
 @contextmanager
 def _sink(temporary: Path, schema: pa.Schema, suffix: str) -> Iterator[Callable[[pa.Table], None]]:
     if suffix == ".parquet":
-        with pq.ParquetWriter(temporary, schema, compression="zstd") as writer:
-            yield lambda group: writer.write_table(group, row_group_size=ROWS_PER_GROUP)
+        with pq.ParquetWriter(temporary, schema, compression="zstd", use_dictionary=_repetitive(schema)) as writer:
+            yield lambda group: writer.write_table(group, row_group_size=max(group.num_rows, 1))
     else:
         with pa_csv.CSVWriter(temporary, schema) as writer:
             yield writer.write_table
+
+
+def _repetitive(schema: pa.Schema) -> list[str]:
+    """Columns that repeat long values; a dictionary of floats costs time, and compressed it takes more room."""
+    return [field.name for field in schema if not pa.types.is_floating(field.type)]
 
 
 def _without_dictionaries(schema: pa.Schema) -> pa.Schema:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,16 +14,19 @@ import pyarrow.compute as pc
 
 from mqlml.errors import DataRefused, Problem
 from mqlml.tape.columns import OTHER
-from mqlml.tape.kernel import play, recipe_of
-from mqlml.tape.machines import drop_machines, rules_of
 from mqlml.tape.pace import TRACKING_LEVELS, TRACKING_NAME
-from mqlml.tape.state import DAY_US, MARK, Tape
+from mqlml.tape.playing import Played, played
+from mqlml.tape.recipe import Recipe, recipe_of
+from mqlml.tape.state import DAY_US, Float64, Tape
 
 if TYPE_CHECKING:
     from mqlml.history.contract import History
     from mqlml.tape.columns import Feature
     from mqlml.tape.features import Attribute, FeatureSet
     from mqlml.tape.traffic import Tally
+
+Levels = dict[str, tuple[str, ...]]
+"""For each category with a field history, and for the stage, its values by code."""
 
 _MOMENT = pa.timestamp("us", tz="UTC")
 _NO = ("false", "no", "0", "n", "f")
@@ -43,6 +48,7 @@ def build_features(
     marks: pa.Table,
     features: FeatureSet,
     *,
+    threads: int | None = None,
     batch_rows: int = 131_072,
     tally: Tally | None = None,
 ) -> pa.Table:
@@ -55,6 +61,8 @@ def build_features(
         lead_id (string, leads of the history) and at (timestamp[us, UTC]). Where ``at`` is null only attributes known
         at creation are filled.
     features : FeatureSet
+    threads : int, optional
+        Threads that sort and play; None takes all processors. The result does not depend on it.
     batch_rows : int
         Rows that the engine hands over at a time; the result does not depend on it.
     tally : Tally, optional
@@ -73,25 +81,100 @@ def build_features(
     DataRefused
         The leads table lacks an attribute that is asked for, or holds text where numbers are asked for.
     """
+    known = known_at_creation(history, marks, features)
+    recipe = recipe_of(features)
+    values = np.full((recipe.width, len(marks)), np.nan)
+    with play_marks(history, known, features, recipe, threads=threads, batch_rows=batch_rows, tally=tally) as done:
+        for position, columns in done.parts:
+            values[:, position] = columns
+        return feature_table(features, known, values, done.levels)
+
+
+def known_at_creation(history: History, marks: pa.Table, features: FeatureSet) -> pa.Table:
+    """What a mark's row holds that no event can change.
+
+    Returns
+    -------
+    pa.Table
+        lead_id, at, the age, the features that are attributes known at creation, and the column that says whose events
+        can be seen, where the features ask for it; rows in the order of ``marks``.
+
+    Raises
+    ------
+    ValueError
+        A mark names a lead that the history does not have.
+    DataRefused
+        The leads table lacks an attribute that is asked for, or holds text where numbers are asked for.
+    """
     leads = _lead_rows(history, marks)
     _check_attributes(history, features)
     at = marks["at"].cast(_MOMENT)
-    values, levels = _played(history, marks["lead_id"], at, features, batch_rows, tally)
     columns: dict[str, pa.Array | pa.ChunkedArray] = {"lead_id": marks["lead_id"], "at": at}
     creation = {a.name: a for a in features.attributes if a.source == "creation"}
-    played = iter(values)
     for feature, place in features.placed:
-        if place is not None:
-            numbers = next(played)
-            if feature.name == TRACKING_NAME and features.tracked is not None:
-                numbers = _told_tracking(numbers, history.attributes[features.tracked].take(leads))
-            columns[feature.name] = _as_of(numbers, feature, levels)
-        elif feature.family == "age":
+        if place is None and feature.family == "age":
             columns[feature.name] = pa.array(_age_days(history, at, leads))
-        else:
+        elif place is None:
             attribute = creation[feature.criterion]
             columns[feature.name] = _at_creation(history.attributes[attribute.name], attribute, leads)
+        elif feature.name == TRACKING_NAME and features.tracked is not None:
+            columns[feature.name] = history.attributes[features.tracked].take(leads)
     return pa.table(columns)
+
+
+def feature_table(features: FeatureSet, known: pa.Table, values: Float64, levels: Levels) -> pa.Table:
+    """Put together what was known at creation and what the kernel wrote.
+
+    Parameters
+    ----------
+    features : FeatureSet
+    known : pa.Table
+        As ``known_at_creation`` gives it, or some of its rows.
+    values : ndarray of float64, shape (recipe width, rows)
+        What the kernel wrote, a row of ``known`` a column.
+    levels : dict of str to tuple of str
+        For each category with a field history, and for the stage, its values by code.
+
+    Returns
+    -------
+    pa.Table
+        As ``build_features`` gives it.
+    """
+    names = {**_levels(features), **levels}
+    columns: dict[str, pa.Array | pa.ChunkedArray] = {"lead_id": known["lead_id"], "at": known["at"]}
+    rows = iter(values)
+    for feature, place in features.placed:
+        if place is None:
+            columns[feature.name] = _compact(known[feature.name])
+            continue
+        numbers = next(rows)
+        if feature.name == TRACKING_NAME and features.tracked is not None:
+            numbers = _told_tracking(numbers, known[feature.name])
+        columns[feature.name] = _as_of(numbers, feature, names)
+    return pa.table(columns)
+
+
+@contextmanager
+def play_marks(
+    history: History,
+    known: pa.Table,
+    features: FeatureSet,
+    recipe: Recipe,
+    *,
+    threads: int | None,
+    batch_rows: int,
+    tally: Tally | None = None,
+) -> Iterator[Played]:
+    """Play the marks of ``known`` (see ``known_at_creation``) that have a time; their positions are rows of it."""
+    position = np.flatnonzero(pc.is_valid(known["at"]).to_numpy())
+    if not recipe.width or not position.size:
+        yield Played(iter(()), {})
+        return
+    dated = known.select(["lead_id", "at"]).take(pa.array(position))
+    marks = pa.table({"lead_id": dated["lead_id"], "time": dated["at"].cast(pa.int64()), "position": position})
+    threads = threads or os.cpu_count() or 1
+    with played(history, marks, features, recipe, threads=threads, batch_rows=batch_rows, tally=tally) as done:
+        yield done
 
 
 def whole_keys(batches: Iterable[pa.RecordBatch]) -> Iterator[Tape]:
@@ -135,36 +218,6 @@ def _joined(tapes: list[Tape]) -> Tape:
     return Tape(
         **{name: np.concatenate([getattr(t, name) for t in tapes], dtype=dtype) for name, dtype in _TYPES.items()}
     )
-
-
-def _played(
-    history: History,
-    lead_id: pa.ChunkedArray,
-    at: pa.ChunkedArray,
-    features: FeatureSet,
-    batch_rows: int,
-    tally: Tally | None,
-) -> tuple[npt.NDArray[np.float64], dict[str, tuple[str, ...]]]:
-    recipe = recipe_of(features)
-    values = np.full((recipe.width, len(at)), np.nan)
-    position = np.flatnonzero(pc.is_valid(at).to_numpy())
-    if not recipe.width or not position.size:
-        return values, {}
-    from mqlml.tape import local
-
-    time = at.take(pa.array(position)).cast(pa.int64())
-    marks = pa.table({"lead_id": lead_id.take(pa.array(position)), "time": time, "position": position})
-    rules = rules_of(features)
-    if tally is not None and features.dropped_opens:
-        end = pc.max(time).as_py()
-        tally.add_dropped(local.count_events(history, marks["lead_id"], features.dropped_opens, end=end))
-    with local.sorted_tape(history, marks, features, batch_rows=batch_rows) as tape:
-        for part in whole_keys(tape.batches):
-            counts = None if rules is None else drop_machines(part, rules)
-            if tally is not None and counts is not None:
-                tally.add_counts(features, counts)
-            values[:, part.asset[part.kind == MARK]] = play(part, recipe).T
-        return values, {**_levels(features), **tape.levels}
 
 
 def _levels(features: FeatureSet) -> dict[str, tuple[str, ...]]:
@@ -248,6 +301,13 @@ def _told_tracking(codes: npt.NDArray[np.float64], told: pa.ChunkedArray) -> npt
     corrected = np.where(known & (codes == untracked), silent, codes)
     cannot = known & pc.fill_null(no, False).to_numpy()  # noqa: FBT003 - as pyarrow has it
     return np.where(cannot & ~np.isnan(codes), untracked, corrected)
+
+
+def _compact(column: pa.ChunkedArray) -> pa.ChunkedArray | pa.Array:
+    if not pa.types.is_dictionary(column.type):
+        return column
+    array = column.combine_chunks()
+    return _category(array.indices, array.dictionary)
 
 
 def _category(codes: pa.Array, dictionary: pa.Array) -> pa.Array:

@@ -1,4 +1,4 @@
-"""The local engine: DuckDB reads the facts, merges them with the marks, sorts (spilling to disk) and streams a tape."""
+"""The local engine: DuckDB reads the facts, turns them and the marks into the rows of a tape and streams these."""
 
 from __future__ import annotations
 
@@ -36,18 +36,21 @@ class TypeCount:
 
 
 @dataclass(frozen=True)
-class SortedTape:
-    """A tape as it streams out of the engine.
+class TapeRows:
+    """The rows of a tape as they stream out of DuckDB, in no order.
 
     Parameters
     ----------
     batches : iterable of RecordBatch
-        Columns key, time, kind, lead, type, asset, channel, value, known; a batch may cut a key in two.
+        Columns key, time, kind, lead, type, asset, channel, value, known.
+    keys : int
+        Keys are 0 to keys - 1.
     levels : dict of str to tuple of str
         For each feature that is a category with a field history, and for the stage, its values by code.
     """
 
     batches: Iterable[pa.RecordBatch]
+    keys: int
     levels: dict[str, tuple[str, ...]]
 
 
@@ -99,7 +102,7 @@ def count_events(history: History, lead_ids: pa.ChunkedArray, types: Sequence[st
 
 
 @contextmanager
-def sorted_tape(history: History, marks: pa.Table, features: FeatureSet, *, batch_rows: int) -> Iterator[SortedTape]:
+def tape_rows(history: History, marks: pa.Table, features: FeatureSet, *, batch_rows: int) -> Iterator[TapeRows]:
     """Open the tape of the leads in ``marks``; its tables and settings are gone again when the context ends.
 
     Parameters
@@ -116,11 +119,11 @@ def sorted_tape(history: History, marks: pa.Table, features: FeatureSet, *, batc
             yield tape
     except duckdb.Error as error:
         hint = "see whether the disk and memory suffice; running again is safe"
-        raise EngineError(f"DuckDB failed while sorting events: {error}.", hint=hint) from error
+        raise EngineError(f"DuckDB failed while reading events: {error}.", hint=hint) from error
 
 
 @contextmanager
-def _tape(history: History, marks: pa.Table, features: FeatureSet, *, batch_rows: int) -> Iterator[SortedTape]:
+def _tape(history: History, marks: pa.Table, features: FeatureSet, *, batch_rows: int) -> Iterator[TapeRows]:
     connection = history.connection
     sources = {
         "tape_marks": marks,
@@ -143,8 +146,9 @@ def _tape(history: History, marks: pa.Table, features: FeatureSet, *, batch_rows
             connection.execute(rows.LEVELS)
         query = _tape_query(features, end=end, has_events=has_events, has_changes=has_changes)
         levels = _levels(connection, features) if has_changes else {}
+        keys = connection.execute("SELECT max(key) + 1 FROM tape_leads").fetchall()[0][0]
         with connection.sql(query).to_arrow_reader(batch_rows) as reader:  # an open result would block the connection
-            yield SortedTape(reader, levels)
+            yield TapeRows(reader, keys, levels)
 
 
 def _tape_query(features: FeatureSet, *, end: int, has_events: bool, has_changes: bool) -> str:
@@ -155,9 +159,8 @@ def _tape_query(features: FeatureSet, *, end: int, has_events: bool, has_changes
         parts.append(rows.CHANGE_ROWS)
     if features.watches_accounts:
         parts.append(rows.created_rows(end=end))
-    # The marks last: behind a small first part DuckDB 2.0 runs out of memory where it would else spill.
     query = " UNION ALL ".join([*parts, rows.MARK_ROWS])
-    return f"SELECT * FROM ({query}) tape({rows.COLUMNS}) ORDER BY {rows.ORDER}"
+    return f"SELECT * FROM ({query}) tape({rows.COLUMNS})"
 
 
 def _values(history: History, features: FeatureSet) -> str:
@@ -248,7 +251,7 @@ def _temporary(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
 
 @contextmanager
 def _bounded(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
-    # DuckDB sorts in memory as long as it may; a tape spills before it crowds out everything else on the machine.
+    # DuckDB takes what it may; joins spill before they crowd out everything else on the machine.
     limits = "SELECT parse_formatted_bytes(current_setting('memory_limit')), current_setting('threads')::BIGINT"
     limit, threads = connection.execute(limits).fetchall()[0]
     bound = _MEMORY_PER_THREAD * threads
