@@ -120,7 +120,7 @@ def _has_stages(history: History, until: datetime | None) -> bool:
     if "stages" not in history.tables:
         return False
     query = "SELECT 1 FROM stages WHERE stage IS NOT NULL AND ($1 IS NULL OR entered_at < $1) LIMIT 1"
-    return history.connection.execute(query, [_naive(until)]).fetchone() is not None
+    return bool(history.connection.execute(query, [_naive(until)]).fetchall())
 
 
 def _has_colleagues(history: History, until: datetime | None) -> bool:
