@@ -119,18 +119,25 @@ class Leads(Source):
 
 
 class Outcomes(Source):
-    """``[outcomes]``: which leads were won or lost, and when; without ``path`` these are columns of ``[leads]``."""
+    """``[outcomes]``: which leads were won or lost, and when; without ``path`` these are columns of ``[leads]``.
+
+    Rows that share an ``opportunity_id`` name the contacts of one opportunity; ``credit`` says whose win it is.
+    """
 
     path: str = ""
     lead_id: str = "lead_id"
     outcome: str = "outcome"
     decided_at: str = "decided_at"
+    opened_at: str = "opened_at"
     value: str = "value"
     lost_reason: str = "lost_reason"
     pipeline: str = "pipeline"
+    opportunity_id: str = "opportunity_id"
+    is_primary: str = "is_primary"
     won: Names = ("won",)
     lost: Names = ("lost",)
     ignore: Names = ()
+    credit: Literal["lead", "contacts", "account"] = "lead"
 
 
 class Machines(Section):
@@ -241,9 +248,24 @@ class Suppress(Source):
 
 
 class Label(Section):
-    """``[label]``: won within ``horizon_days`` of the snapshot; absent, the final outcome of closed leads."""
+    """``[label]``: what a model learns to foresee: ``target`` within ``horizon_days`` of the snapshot.
+
+    ``target`` is a win, or the first time a lead enters that stage of ``[stages]``. Without a horizon the final outcome
+    of closed leads counts (``mode = "final"`` says so). ``mode = "ipcw"`` also learns from snapshots whose horizon is
+    not over yet, as far as their outcome is known, and weighs them up for those of which it is not.
+    """
 
     horizon_days: Annotated[int, Field(ge=1, le=3650)] | None = None
+    target: Annotated[str, Field(min_length=1)] = "won"
+    mode: Literal["mature", "ipcw", "final"] = "mature"
+
+    @model_validator(mode="after")
+    def _mode_fits_horizon(self) -> Self:
+        if self.mode == "ipcw" and self.horizon_days is None:
+            raise ValueError("mode 'ipcw' weighs snapshots whose horizon is not over: set 'horizon_days' too")
+        if self.mode == "final" and self.horizon_days is not None:
+            raise ValueError("mode 'final' learns the final outcome: remove 'horizon_days' or 'mode'")
+        return self
 
 
 class Snapshots(Section):
@@ -340,6 +362,12 @@ class Config(Section):
     policy: Policy = Policy()
     output: Output = Output()
     root: Path = Field(default=Path(), exclude=True)
+
+    @model_validator(mode="after")
+    def _target_has_stages(self) -> Self:
+        if self.label.target != "won" and self.stages is None:
+            raise ValueError(f"[label] target = {self.label.target!r} is a stage: add the table [stages], or use 'won'")
+        return self
 
     @classmethod
     def of(cls, settings: dict[str, Any], *, root: Path = Path(), name: str = "mqlml.toml") -> Config:

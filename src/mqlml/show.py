@@ -6,6 +6,8 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from mqlml.errors import shown
+
 if TYPE_CHECKING:
     from rich.progress import Progress as Bars
 
@@ -163,7 +165,8 @@ def demonstrated(done: Demonstration) -> str:
 
 
 def _population(p: Mapping[str, Any]) -> list[str]:
-    horizon = f"won within {p['horizon_days']} days" if p["horizon_days"] else "final outcome"
+    target = "won" if p["target"] == "won" else f"entered '{p['target']}'"
+    horizon = f"{target} within {p['horizon_days']} days" if p["horizon_days"] else "final outcome"
     sampled = f" (a random {100 * p['sampled']:.0f} % of the accounts)" if p["sampled"] < 1 else ""
     snapshots = f"{p['snapshots']:,} snapshots of {p['snapshot_leads']:,} leads{sampled}"
     return [
@@ -171,7 +174,28 @@ def _population(p: Mapping[str, Any]) -> list[str]:
         f"{snapshots}, {p['wins_in_snapshots']:,} of them won; "
         f"label: {horizon}; base rate {100 * p['base_rate']:.1f} %.",
         p["mode_sentence"],
+        *_more_of_population(p),
     ]
+
+
+def _more_of_population(p: Mapping[str, Any]) -> Iterator[str]:
+    """Whose wins were counted, why leads were lost, and how long wins take."""
+    wins = p["credit"]["wins"]
+    if len(set(wins.values())) > 1:
+        yield f"Leads won, by whose win it is: {_reasons(wins)}; counted by {p['credit']['used']}."
+    if p["lost_reasons"]:
+        reasons = {shown(reason): n for reason, n in p["lost_reasons"].items()}
+        yield f"Lost: {_reasons(reasons)} (told, never learned from)."
+    if p["win_curves"]:
+        yield ""
+        yield p["win_curves"]["advice"]
+        yield from _table(
+            ("days", "won by then", "of all wins"),
+            [
+                (f"{c['days']:,}", f"{100 * c['win_rate']:.1f} %", f"{100 * c['share']:.0f} %")
+                for c in p["win_curves"]["points"]
+            ],
+        )
 
 
 def _plan(parts: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -9,6 +9,7 @@ import pytest
 from scipy.special import expit
 from sklearn.linear_model import LogisticRegression
 
+from mqlml.learning.calibration import fit_calibrator
 from mqlml.learning.logistic import Logistic, fit_logistic
 from mqlml.learning.propensity import Blend, Recipe, best_weight, fit_blend
 
@@ -78,3 +79,36 @@ def test_best_weight_when_one_half_is_noise_then_the_other_has_all() -> None:
     noise = np.random.default_rng(1).normal(size=4_000)
     assert best_weight(truth, noise, won) <= 0.1
     assert best_weight(noise, truth, won) >= 0.9
+
+
+def test_fits_when_rows_weigh_twice_then_they_are_as_rows_that_occur_twice() -> None:
+    generator = np.random.default_rng(5)
+    matrix = generator.normal(size=(600, 3))
+    won = (generator.random(600) < 1 / (1 + np.exp(1 - matrix[:, 0]))).astype(float)
+    weight = np.where(np.arange(600) % 3 == 0, 2.0, 1.0)
+    twice = np.repeat(np.arange(600), weight.astype(int))
+    # columns are scaled by their spread, which counts every row once: scale them the same
+    matrix = (matrix - matrix[twice].mean(axis=0)) / matrix[twice].std(axis=0)
+    weighed = fit_logistic(matrix, won, strength=10.0, seed=0, weight=weight)
+    repeated = fit_logistic(matrix[twice], won[twice], strength=10.0, seed=0)
+    assert np.abs(weighed.raw(matrix) - repeated.raw(matrix)).max() < 0.01
+    raw = matrix[:, 0]
+    one = fit_calibrator(raw, won, winning_leads=100, weight=weight)
+    two = fit_calibrator(raw[twice], won[twice], winning_leads=100)
+    assert one.slope == pytest.approx(two.slope, abs=1e-9)
+    assert one.intercept == pytest.approx(two.intercept, abs=1e-9)
+    assert best_weight(raw, -raw, won, weight=weight) == best_weight(raw[twice], -raw[twice], won[twice])
+
+
+def test_fit_blend_when_rows_weigh_differently_then_both_halves_and_the_calibration_follow() -> None:
+    generator = np.random.default_rng(6)
+    n = 3_000
+    matrix = generator.normal(size=(n, 2))
+    won = (generator.random(n) < 0.3).astype(float)
+    lead = np.arange(n)
+    weight = np.where(won > 0, 0.25, 1.0)
+    rate = float(np.average(won, weights=weight))
+    blend, calibrator = fit_blend(matrix, won, lead=lead, group=lead, recipe=Recipe(0, 2, 1), weight=weight)
+    straight, bagged = blend.halves(matrix)
+    for raw in (straight, bagged, calibrator.log_odds(blend.raw(matrix))):
+        assert float((1 / (1 + np.exp(-raw))).mean()) == pytest.approx(rate, abs=0.02)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from history.histories import at, reading
+from history.histories import at, configured, reading
 
 from mqlml.config import Config
 from mqlml.errors import DataRefused
@@ -19,13 +19,14 @@ S = as_microseconds(at("2024-03-01"))
 def fates(folder: Path, leads: str, outcomes: str, handovers: str = "", *, moment: int = S) -> dict[str, str]:
     """Fate of each lead at a moment."""
     files = {"leads.csv": leads, "outcomes.csv": outcomes}
-    sections = {}
+    sections: dict[str, dict[str, object]] = {}
     if handovers:
         files["handovers.csv"] = handovers
         sections["handovers"] = {"path": "handovers.csv"}
+    sections["snapshots"] = {"max_age_days": 100}
     with reading(folder, files, **sections) as history:
-        people = population(history, until=moment)
-        found = people.fates(moment, max_age_days=100)
+        people = population(history, configured(folder, **sections), until=moment)
+        found = people.fates(moment)
         ids = people.lead_id.to_pylist()
     return {ids[i]: name for name, flags in found.items() for i in np.flatnonzero(flags)}
 
@@ -72,8 +73,8 @@ def test_fates_when_a_lead_turned_out_to_be_none_then_only_later_moments_know_it
     outcomes = "lead_id,outcome,decided_at\na,test,2024-02-29T00:00:00Z\nb,test,2024-03-01T00:00:00Z\n"
     ignoring = {"outcomes": {"ignore": ["test"]}}
     with reading(tmp_path, {"leads.csv": leads, "outcomes.csv": outcomes}, **ignoring) as history:
-        people = population(history, until=S)
-    found = people.fates(S, max_age_days=100)
+        people = population(history, configured(tmp_path, **ignoring), until=S)
+    found = people.fates(S)
     assert found["outcome ignored"].tolist() == [True, False]
     assert found["candidate"].tolist() == [False, True]
     assert people.present.tolist() == [False, True]
@@ -85,10 +86,10 @@ def test_grid_when_walked_then_it_ends_after_the_first_lead(tmp_path: Path) -> N
         "outcomes.csv": "lead_id,outcome,decided_at\n",
     }
     with reading(tmp_path, files) as history:
-        people = population(history, until=None)
+        people = population(history, configured(tmp_path), until=S)
     moments = list(grid(people, newest=S, every_days=7))
     assert moments == [S, S - 7 * DAY, S - 14 * DAY]
-    lead, when = candidates(people, iter(moments), max_age_days=100)
+    lead, when = candidates(people, moments)
     assert lead.tolist() == [0, 0, 0]
     assert when.tolist() == sorted(moments)
 
@@ -107,11 +108,9 @@ def history_of(n: int, *, won_after_days: int = 20) -> dict[str, str]:
 
 
 def labelled(folder: Path, horizon: int, as_of: int, **sections: object) -> tuple[Config, object]:
-    from history.histories import configured
-
     with reading(folder, history_of(100), label={"horizon_days": horizon}, **sections) as history:
         config = configured(folder, label={"horizon_days": horizon}, **sections)
-        return config, labelled_rows(population(history, until=as_of), config, as_of=as_of)
+        return config, labelled_rows(population(history, config, until=as_of), config, as_of=as_of)
 
 
 def test_labelled_rows_when_the_horizon_ends_at_the_win_then_the_bounds_are_half_open(tmp_path: Path) -> None:
@@ -142,13 +141,12 @@ def test_labelled_rows_when_fewer_than_ten_were_won_then_it_is_refused_with_coun
 
 
 def test_labelled_rows_when_there_are_no_dates_then_one_row_a_closed_lead(tmp_path: Path) -> None:
-    from history.histories import configured
-
     leads = "lead_id,size\n" + "".join(f"l{i:02d},{i}\n" for i in range(50))
     outcomes = "lead_id,outcome\n" + "".join(f"l{i:02d},{'won' if i < 15 else 'lost'}\n" for i in range(40))
     dated = {"leads": {"created_at": ""}}
     with reading(tmp_path, {"leads.csv": leads, "outcomes.csv": outcomes}, **dated) as history:
-        rows = labelled_rows(population(history, until=None), configured(tmp_path, **dated), as_of=None)
+        config = configured(tmp_path, **dated)
+        rows = labelled_rows(population(history, config, until=None), config, as_of=None)
     assert rows.timing == "none"
     assert len(rows) == 40
     assert rows.won.sum() == 15
@@ -157,7 +155,7 @@ def test_labelled_rows_when_there_are_no_dates_then_one_row_a_closed_lead(tmp_pa
 def test_mark_table_when_there_are_no_dates_then_marks_have_no_time(tmp_path: Path) -> None:
     files = {"leads.csv": "lead_id\na\n", "outcomes.csv": "lead_id,outcome\na,won\n"}
     with reading(tmp_path, files, leads={"created_at": ""}) as history:
-        people = population(history, until=None)
+        people = population(history, configured(tmp_path, leads={"created_at": ""}), until=None)
     marks = mark_table(people, np.array([0]), np.array([NEVER]))
     assert marks.to_pylist() == [{"lead_id": "a", "at": None}]
 

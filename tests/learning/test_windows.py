@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mqlml.learning.labels import Rows
+from mqlml.learning.censoring import Watched
+from mqlml.learning.labels import Rows, Young
 from mqlml.learning.snapshots import DAY, NEVER
 from mqlml.learning.windows import group_folds, plan_windows
 
@@ -94,3 +97,25 @@ def test_plan_windows_when_fewer_origins_are_wanted_then_the_last_is_the_final_t
     plan = plan_windows(weekly_rows(weeks=100, leads_a_week=20), origins=count, seed=0)
     assert len(plan.rounds) == count
     assert plan.rounds[-1].part == "test"
+
+
+def test_plan_windows_when_some_snapshots_are_young_then_they_are_fitted_on_and_never_tested_on() -> None:
+    whole = weekly_rows(weeks=100, leads_a_week=20)
+    as_of = int(whole.at.max())
+    decided = np.where(whole.won > 0, whole.at + 5 * DAY, NEVER)
+    watched = Watched(whole.at, decided, decided)
+    weight = watched.weights(as_of, 30 * DAY, watched)
+    young = Young(watched, watched, 30 * DAY)
+    rows = replace(whole, young=young, weight=weight, mature=whole.known <= as_of).where(weight > 0)
+    assert 0 < (~rows.mature).sum() < len(rows) / 5
+    plan = plan_windows(rows, origins=4, seed=0)
+    assert plan.mode == "forward"
+    assert not plan.tested()[~rows.mature].any()
+    for r in plan.rounds:
+        assert r.origin is not None
+        then = rows.seen_from(r.origin)
+        assert (then.weight[r.fit] > 0).all()
+        assert (rows.at[r.fit] < r.origin).all()
+        assert (rows.known[r.fit] > r.origin).any(), "young ones among them, as they were then"
+        early = (rows.known > r.origin) & r.fit
+        assert (then.won[early] == 1).all(), "here only wins tell a label before the horizon is over"

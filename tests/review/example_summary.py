@@ -160,6 +160,17 @@ def _evaluation() -> dict[str, Any]:
     }
 
 
+def _win_curves() -> dict[str, Any]:
+    days = range(30, 301, 30)
+    shares = [1 - math.exp(-d / 39) for d in days]
+    points = [
+        {"days": d, "win_rate": round(0.1 * share, 4), "share": round(share, 4)}
+        for d, share in zip(days, shares, strict=True)
+    ]
+    return {"points": points, "enough_days": 90, "watched_days": 640, "horizon_days": 90, "horizon_share": 0.9,
+            "advice": "90 % of the wins come within 90 days. The horizon of 90 days sees 90 % of them."}  # fmt: skip
+
+
 def _plan() -> list[dict[str, Any]]:
     rows = (
         ("fit", "2023-06-05", "2024-12-30", 61210, 12480, 2604, "the model learns who wins"),
@@ -246,7 +257,10 @@ def example_summary() -> dict[str, Any]:
             "snapshot_leads": 16045, "wins_in_snapshots": 4406, "horizon_days": 90, "every_days": 7,
             "first_snapshot": "2023-06-05", "last_snapshot": "2026-03-02", "mode": "forward",
             "mode_sentence": "Every figure was measured on weeks later than the ones the model learned from.",
-            "base_rate": 0.0815,
+            "base_rate": 0.0815, "target": "won", "label_mode": "mature", "young_snapshots": 0,
+            "credit": {"used": "lead", "wins": {"lead": 1612, "contacts": 1870, "account": 2412}},
+            "lost_reasons": {"no response": 6210, "no budget": 3104, "competitor": 1290},
+            "win_curves": _win_curves(),
         },
         "decision": _decision(),
         "evaluation": _evaluation(),
@@ -297,6 +311,9 @@ def hostile_summary() -> dict[str, Any]:
         row["part"] = row["purpose"] = name
     for row, name in zip(summary["decision"]["tiers"], names, strict=False):
         row["action"] = name
+    summary["population"]["lost_reasons"] = {name: k for k, name in enumerate(names)}
+    summary["population"]["credit"] = {"used": names[0], "wins": {name: k for k, name in enumerate(names)}}
+    summary["population"]["win_curves"]["advice"] = HOSTILE["closing"]
     summary["decision"]["assumption"] = HOSTILE["closing"]
     summary["verdict"]["sentence"] = HOSTILE["quotes"]
     summary["accounting"][1]["skipped"] = {name: k for k, name in enumerate(names)}

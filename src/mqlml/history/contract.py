@@ -80,8 +80,9 @@ class History:
         The remaining columns of the leads, row for row as ``leads``, under the user's own names: text as
         dictionary<int32, string>, numbers as float64 without NaN or infinity.
     outcomes : pa.Table
-        ``lead_id``, ``outcome`` ("won", "lost" or "ignored"), ``decided_at`` (null where unknown), ``value``,
-        ``lost_reason``, ``pipeline``; several rows a lead are episodes; sorted by lead and time.
+        ``lead_id``, ``outcome`` ("won", "lost" or "ignored"; null: an opportunity that is still open), ``decided_at``
+        and ``opened_at`` (creation of the opportunity; null where unknown), ``value``, ``lost_reason``, ``pipeline``,
+        ``opportunity_id``, ``is_primary``; several rows a lead are episodes; sorted by lead and time.
     handovers : pa.Table
         Schema ``HANDOVERS``, sorted by lead and time; empty when not configured.
     connection : duckdb.DuckDBPyConnection

@@ -27,9 +27,12 @@ FIELDS = (
     Field("lead_id", "id", required=True),
     Field("outcome", "text"),
     Field("decided_at", "time"),
+    Field("opened_at", "time"),
     Field("value", "number"),
     Field("lost_reason", "text"),
     Field("pipeline", "text"),
+    Field("opportunity_id", "text"),
+    Field("is_primary", "text"),
 )
 
 OUTCOMES = pa.schema(
@@ -37,18 +40,25 @@ OUTCOMES = pa.schema(
         ("lead_id", pa.string()),
         ("outcome", pa.string()),
         ("decided_at", UTC_TIME),
+        ("opened_at", UTC_TIME),
         ("value", pa.float64()),
         ("lost_reason", pa.string()),
         ("pipeline", pa.string()),
+        ("opportunity_id", pa.string()),
+        ("is_primary", pa.bool_()),
     ]
 )
+_ORDER = "lead_id, decided_at NULLS FIRST, outcome, value, lost_reason, pipeline, opened_at, opportunity_id, is_primary"
+_YES, _NO = ("true", "t", "yes", "y", "1"), ("false", "f", "no", "n", "0", "")
 
 
 def outcome_columns(config: Config, raw: Raw) -> tuple[str, ...]:
-    """Columns of the leads file that tell the outcome; none when outcomes have their own file."""
-    if config.outcomes.path:
-        return ()
-    names = (getattr(config.outcomes, field.name) for field in FIELDS[1:])
+    """Columns of the leads file that tell the outcome.
+
+    When outcomes have their own file it is the reason of a loss alone: it is told, and never learned from.
+    """
+    fields = ("lost_reason",) if config.outcomes.path else tuple(field.name for field in FIELDS[1:])
+    names = (getattr(config.outcomes, field) for field in fields)
     return tuple(name for name in names if name in raw.columns)
 
 
@@ -69,6 +79,8 @@ def read_outcomes(session: Session, findings: Findings, raw: Raw, *, config: Con
     share = _source(config).max_quarantined_share
     stored = _judge(session, typed, config.outcomes, dated=dated, linked=linked)
     if not _check_values(session, findings, stored, config.outcomes):
+        return None
+    if not _check_primary(session, findings, stored, config.outcomes):
         return None
     _check_dates(session, findings, stored, share=share)
     return _finish(session, findings, stored, share=share)
@@ -106,13 +118,20 @@ def _judge(session: Session, typed: Typed, outcomes: Outcomes, *, dated: bool, l
     # a date without a time may lie before a lead that was created later on the same day
     days = "true" if "decided_at" in typed.days else "decided_at = date_trunc('day', decided_at)"
     decided = f"decided_at + CASE WHEN {days} THEN INTERVAL 1 DAY ELSE INTERVAL 0 DAY END"
+    # likewise an opportunity may have been opened on the day it was decided; opened on a later one, nothing is known
+    opened = (
+        f"CASE WHEN decided_at IS NULL OR opened_at <= decided_at THEN opened_at WHEN opened_at < {decided} "
+        "THEN decided_at END"
+    )
     fault = (
         f"CASE WHEN {quoted(FAULT)} IS NOT NULL THEN {quoted(FAULT)} "
         f"WHEN {str(dated).lower()} AND label = 'won' AND decided_at IS NULL THEN {first} "
         f"WHEN label IN ('won', 'lost') AND decided_at < created_at AND {decided} <= created_at THEN {first + 1} END"
     )
     session.run(
-        f"CREATE TABLE raw.outcome_rows AS SELECT * EXCLUDE (created_at) REPLACE ({fault} AS {quoted(FAULT)}) FROM ("
+        "CREATE TABLE raw.outcome_rows AS SELECT * EXCLUDE (created_at) "
+        f"REPLACE ({fault} AS {quoted(FAULT)}, {opened} AS opened_at), "
+        f"opened_at IS NOT NULL AND ({opened}) IS NULL AS opened_late FROM ("
         f"SELECT t.*, {_label_sql(outcomes)} AS label, coalesce(k.status, {UNKNOWN}) AS status, k.created_at "
         f"FROM {link_sql(typed.sql, time='decided_at') if linked else f'({typed.sql})'} AS t "
         "LEFT JOIN raw.known AS k USING (lead_id))"
@@ -126,7 +145,9 @@ def _label_sql(outcomes: Outcomes) -> str:
         for label, words in (("won", outcomes.won), ("lost", outcomes.lost), ("ignore", outcomes.ignore))
         if words
     ]
-    return f"CASE {' '.join(cases)} WHEN trim(coalesce(outcome, '')) <> '' THEN 'unknown' END"
+    # Without an outcome a row says something only where it says when sales opened the opportunity.
+    rest = "WHEN trim(coalesce(outcome, '')) <> '' THEN 'unknown' WHEN opened_at IS NOT NULL THEN 'open'"
+    return f"CASE {' '.join(cases)} {rest} END"
 
 
 def _check_values(session: Session, findings: Findings, typed: Typed, outcomes: Outcomes) -> bool:
@@ -151,6 +172,26 @@ def _check_values(session: Session, findings: Findings, typed: Typed, outcomes: 
     return False
 
 
+def _check_primary(session: Session, findings: Findings, typed: Typed, outcomes: Outcomes) -> bool:
+    """Refuse words in ``is_primary`` that are neither yes nor no."""
+    found = session.rows(
+        "SELECT is_primary AS word, count(*) AS n FROM raw.outcome_rows "
+        f"WHERE lower(trim(is_primary)) NOT IN ({literals([*_YES, *_NO])}) GROUP BY ALL ORDER BY n DESC, word"
+    )
+    if not found:
+        return True
+    findings.problem(
+        "no-flag",
+        typed.raw.file,
+        f"neither yes nor no: {listed([r['word'] for r in found[:10]])}",
+        "write true or false",
+        column=outcomes.is_primary,
+        count=sum(r["n"] for r in found),
+        total=typed.raw.rows_in,
+    )
+    return False
+
+
 def _check_dates(session: Session, findings: Findings, typed: Typed, *, share: float) -> None:
     """Wins without a date are measured against the wins: losing most of them would turn the labels around."""
     number, raw = len(typed.faults) - 2, typed.raw
@@ -158,7 +199,8 @@ def _check_dates(session: Session, findings: Findings, typed: Typed, *, share: f
     found = session.one(
         f"SELECT count(*) FILTER ({undated}) AS undated, count(*) FILTER (label = 'won') AS wins, "
         "count(*) FILTER (label = 'lost' AND decided_at IS NULL) AS lost, "
-        f"list({quoted(ROW)} ORDER BY {quoted(ROW)}) FILTER ({undated})[:5] AS rows "
+        f"list({quoted(ROW)} ORDER BY {quoted(ROW)}) FILTER ({undated})[:5] AS rows, "
+        "count(*) FILTER (opened_late) AS late "
         f"FROM raw.outcome_rows WHERE status = {USED}"
     )
     fault = typed.faults[number]
@@ -168,11 +210,17 @@ def _check_dates(session: Session, findings: Findings, typed: Typed, *, share: f
         findings.problem(fault.code, raw.file, what, fault.fix, **place)
     if found["lost"] and fault.column in raw.columns:
         findings.note(f"{raw.file}: {found['lost']:,} lost leads have no time of decision.")
+    if found["late"]:
+        findings.note(f"{raw.file}: {found['late']:,} rows were opened after they were decided; when is left out.")
 
 
 def _finish(session: Session, findings: Findings, typed: Typed, *, share: float) -> pa.Table:
-    named = "CASE label WHEN 'ignore' THEN 'ignored' ELSE label END AS outcome"
-    columns = ", ".join(quoted(name) for name in OUTCOMES.names).replace('"outcome"', named)
+    read = {
+        "outcome": "CASE label WHEN 'ignore' THEN 'ignored' WHEN 'open' THEN NULL ELSE label END",
+        "decided_at": "CASE WHEN label <> 'open' THEN decided_at END",
+        "is_primary": f"coalesce(lower(trim(is_primary)) IN ({literals(list(_YES))}), false)",
+    }
+    columns = ", ".join(f"{read.get(name, quoted(name))} AS {quoted(name)}" for name in OUTCOMES.names)
     # An ignored outcome with a time counts from that time on, as any other; without one the lead is left out for good.
     session.run(
         f"UPDATE raw.known SET status = {IGNORED} WHERE status = {USED} AND lead_id IN "
@@ -180,10 +228,9 @@ def _finish(session: Session, findings: Findings, typed: Typed, *, share: float)
     )
     good = (
         f"SELECT {columns} FROM raw.outcome_rows JOIN raw.known AS k USING (lead_id) "
-        f"WHERE k.status = {USED} AND {quoted(FAULT)} IS NULL AND label IN ('won', 'lost', 'ignore')"
+        f"WHERE k.status = {USED} AND {quoted(FAULT)} IS NULL AND label IN ('won', 'lost', 'ignore', 'open')"
     )
-    order = "lead_id, decided_at NULLS FIRST, outcome, value, lost_reason, pipeline"
-    table = session.table(f"SELECT DISTINCT * FROM ({good}) ORDER BY {order}")
+    table = session.table(f"SELECT DISTINCT * FROM ({good}) ORDER BY {_ORDER}")
     _account(session, findings, typed, used=table.num_rows, share=share)
     return table.cast(OUTCOMES).combine_chunks()
 

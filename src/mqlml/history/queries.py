@@ -1,14 +1,25 @@
-"""Small questions to a history that a person asks about one lead."""
+"""Questions to the facts of a history that need no features: one lead's last events, signs of life, stages."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
+
+import duckdb
+import pyarrow as pa
+
+from mqlml.errors import EngineError
 
 if TYPE_CHECKING:
     from mqlml.history.contract import History
 
-__all__ = ["recent_events"]
+__all__ = ["recent_events", "signs_of_life", "stage_entries", "stage_names"]
+
+_BATCH_ROWS = 262_144
+# An event that was recorded late was no sign of life until then.
+_KNOWN = "epoch_us(greatest(e.occurred_at, coalesce(e.recorded_at, e.occurred_at)))"
 
 
 def recent_events(history: History, lead_id: str, *, before: datetime | None, most: int) -> list[dict[str, Any]]:
@@ -32,3 +43,67 @@ def recent_events(history: History, lead_id: str, *, before: datetime | None, mo
     ).fetchall()
     names = ("occurred_at", "event_type", "asset", "value")
     return [{**dict(zip(names, row, strict=True)), "occurred_at": row[0].replace(tzinfo=UTC)} for row in rows]
+
+
+@contextmanager
+def signs_of_life(
+    history: History, spans: pa.Table, others: pa.Table, *, until: int, without: Sequence[str]
+) -> Iterator[Iterator[pa.RecordBatch]]:
+    """Stream what leads did themselves while they were no candidates, in one pass over the events.
+
+    Parameters
+    ----------
+    history : History
+    spans : pa.Table
+        ``lead`` (int64), ``lead_id``, ``after`` and ``upto`` (int64, microseconds): the times of a lead in which an
+        event counts, ``after < known <= upto``; the spans of a lead do not overlap.
+    others : pa.Table
+        Signs of life that are no events: ``lead`` and ``known`` (int64).
+    until : int
+        Microseconds: only what became known strictly before counts.
+    without : sequence of str
+        Event types that do not count, such as those made by sales.
+
+    Yields
+    ------
+    iterator of RecordBatch
+        ``lead`` and ``known`` (int64: when the event had happened and was recorded), sorted by both.
+    """
+    connection = history.connection
+    parts = ["SELECT lead, known FROM other_signs"]
+    if "events" in history.tables and spans.num_rows:
+        parts.append(
+            f"SELECT s.lead, {_KNOWN} FROM events e JOIN spans_of_life s ON s.lead_id = e.lead_id "
+            f"AND {_KNOWN} > s.after AND {_KNOWN} <= s.upto "
+            f"WHERE {_KNOWN} < {until} AND NOT list_contains($without, e.event_type)"
+        )
+    query = f"SELECT lead, known FROM ({' UNION ALL '.join(parts)}) signs(lead, known) ORDER BY lead, known"
+    connection.register("spans_of_life", spans)
+    connection.register("other_signs", others)
+    try:
+        bound = {"without": list(without)} if len(parts) > 1 else {}
+        with connection.sql(query, params=bound).to_arrow_reader(_BATCH_ROWS) as reader:
+            yield iter(reader)
+    except duckdb.Error as error:
+        hint = "see whether the disk and memory suffice; running again is safe"
+        raise EngineError(f"DuckDB failed while looking for signs of life: {error}.", hint=hint) from error
+    finally:
+        connection.unregister("spans_of_life")
+        connection.unregister("other_signs")
+
+
+def stage_names(history: History) -> dict[str, int]:
+    """Stages that leads entered, and how often, the most frequent first."""
+    if "stages" not in history.tables:
+        return {}
+    query = "SELECT stage, count(*) FROM stages GROUP BY stage ORDER BY count(*) DESC, stage"
+    return dict(history.connection.execute(query).fetchall())
+
+
+def stage_entries(history: History, stage: str) -> pa.Table:
+    """When leads first entered a stage: ``lead_id`` and ``entered_at`` (UTC microseconds), sorted by id."""
+    query = (
+        "SELECT lead_id, min(entered_at)::TIMESTAMPTZ AS entered_at FROM stages WHERE stage = $stage "
+        "GROUP BY lead_id ORDER BY lead_id"
+    )
+    return history.connection.sql(query, params={"stage": stage}).to_arrow_table()

@@ -40,10 +40,11 @@ def rate_by_source(table: pa.Table, name: str, rows: Rows, plan: Plan, row: npt.
     codes = pc.fill_null(encoded.indices, len(encoded.dictionary)).to_numpy(zero_copy_only=False)
     chances = []
     for r in plan.rounds:
-        base = rows.won[r.fit].mean()
+        then = rows.seen_from(r.origin).where(r.fit)
+        base = then.base_rate
         size = len(encoded.dictionary) + 1
-        n = np.bincount(codes[r.fit], minlength=size)
-        wins = np.bincount(codes[r.fit], weights=rows.won[r.fit], minlength=size)
+        n = np.bincount(codes[r.fit], weights=then.weight, minlength=size)
+        wins = np.bincount(codes[r.fit], weights=then.weight * then.won, minlength=size)
         rate = (wins + _PRIOR_ROWS * base) / (n + _PRIOR_ROWS)
         chances.append(rate[codes[r.test]])
     found: Floats = np.clip(np.concatenate(chances), 1e-6, 1 - 1e-6)

@@ -44,7 +44,12 @@ class Calibrator:
 
 
 def fit_calibrator(
-    raw: Floats, won: Floats, *, winning_leads: int, window: npt.NDArray[np.int64] | None = None
+    raw: Floats,
+    won: Floats,
+    *,
+    winning_leads: int,
+    window: npt.NDArray[np.int64] | None = None,
+    weight: Floats | None = None,
 ) -> Calibrator:
     """Fit the map from raw scores to true rates on rows the model has not seen.
 
@@ -60,17 +65,21 @@ def fit_calibrator(
         Test window of each row, 0 the oldest. Base rates move between windows: each has its own intercept, so that
         the slope is not bent by the drift, and the intercept for the future is their exponentially weighted mean
         (each window counts a third of the next; Holt, 1957), so that one odd season does not decide alone.
+    weight : ndarray of float64, shape (n,), optional
+        1 each where absent.
     """
     window = np.zeros(len(raw), dtype=np.int64) if window is None else np.unique(window, return_inverse=True)[1]
-    slope, intercepts = _newton(raw, won, window, with_slope=winning_leads >= _WINS_FOR_A_SLOPE)
+    slope, intercepts = _newton(raw, won, window, weight, with_slope=winning_leads >= _WINS_FOR_A_SLOPE)
     bounded = float(np.clip(slope, *_SLOPE_RANGE))
     if bounded != slope:
-        _, intercepts = _newton(bounded * raw, won, window, with_slope=False)
-    weight = _FADING ** np.arange(len(intercepts))[::-1]
-    return Calibrator(slope=bounded, intercept=float(np.average(intercepts, weights=weight)))
+        _, intercepts = _newton(bounded * raw, won, window, weight, with_slope=False)
+    recent = _FADING ** np.arange(len(intercepts))[::-1]
+    return Calibrator(slope=bounded, intercept=float(np.average(intercepts, weights=recent)))
 
 
-def _newton(raw: Floats, won: Floats, window: npt.NDArray[np.int64], *, with_slope: bool) -> tuple[float, Floats]:
+def _newton(
+    raw: Floats, won: Floats, window: npt.NDArray[np.int64], weight: Floats | None, *, with_slope: bool
+) -> tuple[float, Floats]:
     """Maximise the likelihood of one slope (pulled to 1, or kept there) and one intercept a window."""
     windows = int(window.max(initial=0)) + 1
     slope, intercepts = 1.0, np.zeros(windows)
@@ -79,6 +88,8 @@ def _newton(raw: Floats, won: Floats, window: npt.NDArray[np.int64], *, with_slo
     for _ in range(100):
         p = expit(slope * raw + intercepts[window])
         w, residual = np.maximum(p * (1 - p), 1e-9), won - p
+        if weight is not None:
+            w, residual = weight * w, weight * residual
         h00 = np.bincount(window, w, windows) + prior
         g0 = np.bincount(window, residual, windows) - prior * (intercepts - intercepts.mean())
         step = 0.0

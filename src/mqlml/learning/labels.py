@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-import numpy.typing as npt
 
 from mqlml.errors import DataRefused, Problem
-from mqlml.learning.snapshots import DAY, LONG_AGO, NEVER, Flags, Integers, candidates, grid, thin
+from mqlml.learning.censoring import Watched
+from mqlml.learning.cohorts import leave_out_hopeless
+from mqlml.learning.moments import DAY, LONG_AGO, NEVER, Flags, Floats, Integers
+from mqlml.learning.snapshots import candidates, grid, thin
 
 if TYPE_CHECKING:
     from mqlml.config import Config
     from mqlml.learning.snapshots import Population
 
-__all__ = ["MIN_OF_A_CLASS", "Rows", "labelled_rows"]
+__all__ = ["MIN_OF_A_CLASS", "Rows", "Young", "labelled_rows", "watch"]
 
 MIN_OF_A_CLASS = 10
 
@@ -23,8 +25,25 @@ Timing = Literal["horizon", "final", "order", "none"]
 
 
 @dataclass(frozen=True)
+class Young:
+    """What is needed to learn from snapshots whose horizon is not over.
+
+    Attributes
+    ----------
+    rows, everyone : Watched
+        The labelled snapshots, and all candidate snapshots, those without a label yet included.
+    horizon : int
+        Microseconds.
+    """
+
+    rows: Watched
+    everyone: Watched
+    horizon: int
+
+
+@dataclass(frozen=True)
 class Rows:
-    """Labelled snapshots, sorted by lead and moment; every row weighs 1.
+    """Labelled snapshots, sorted by lead and moment.
 
     Attributes
     ----------
@@ -42,24 +61,64 @@ class Rows:
         What the labels and the time axis mean.
     sampled : float
         Share of the accounts kept, 0..1.
+    weight : ndarray of float64, shape (n,)
+        Weight in a fit: 1, unless ``[label] mode`` is "ipcw".
+    mature : ndarray of bool, shape (n,)
+        Rows whose horizon is over; the others are fitted on, never tested on.
+    young : Young or None
+        In mode "ipcw" what the weights are made of.
+    notes : tuple of str
     """
 
     lead: Integers
     at: Integers
     when: Integers
     known: Integers
-    won: npt.NDArray[np.float64]
+    won: Floats
     group: Integers
     timing: Timing
     sampled: float = 1.0
+    weight: Floats = field(default_factory=lambda: np.ones(0))
+    mature: Flags = field(default_factory=lambda: np.ones(0, dtype=bool))
+    young: Young | None = None
+    notes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if len(self.weight) != len(self.lead):
+            object.__setattr__(self, "weight", np.ones(len(self.lead)))
+        if len(self.mature) != len(self.lead):
+            object.__setattr__(self, "mature", np.ones(len(self.lead), dtype=bool))
 
     def __len__(self) -> int:
         return len(self.lead)
 
+    @property
+    def base_rate(self) -> float:
+        """Share of won rows, by weight, 0..1."""
+        return float(np.average(self.won, weights=self.weight))
+
     def where(self, flags: Flags) -> Rows:
         """The rows for which ``flags`` is true."""
-        names = ("lead", "at", "when", "known", "won", "group")
-        return replace(self, **{name: getattr(self, name)[flags] for name in names})
+        names = ("lead", "at", "when", "known", "won", "group", "weight", "mature")
+        young = None if self.young is None else replace(self.young, rows=self.young.rows.where(flags))
+        return replace(self, young=young, **{name: getattr(self, name)[flags] for name in names})
+
+    def seen_from(self, origin: int | None) -> Rows:
+        """The same rows with labels and weights as they were known at ``origin``; those unknown then weigh nothing.
+
+        Parameters
+        ----------
+        origin : int or None
+            Position on the time axis; None stands for today.
+        """
+        if origin is None:
+            return self
+        if self.young is None:
+            # An order without dates has no horizon: what stands earlier in the file is known.
+            return replace(self, weight=((self.known <= origin) & (self.when < origin)).astype(float))
+        weight = self.young.rows.weights(origin, self.young.horizon, self.young.everyone)
+        _, _, won = self.young.rows.told(origin, self.young.horizon)
+        return replace(self, weight=weight, won=won.astype(float))
 
     def winning_leads(self, flags: Flags | None = None) -> int:
         """Number of distinct leads with a won snapshot (among ``flags``)."""
@@ -88,25 +147,51 @@ def labelled_rows(people: Population, config: Config, *, as_of: int | None) -> R
         rows = _final(people)
     else:
         rows = _within_horizon(people, config, as_of)
-    _check_classes(rows, config)
+    _check_classes(rows.where(rows.mature), config)
     keep, share = thin(rows.group, max_rows=config.model.max_rows, seed=config.model.seed)
     return replace(rows.where(keep), sampled=share)
 
 
+def watch(people: Population, lead: Integers, at: Integers) -> Watched:
+    """What happened to snapshots later, as far as it is known."""
+    decisions = people.decisions
+    return Watched(at, decisions.wins.first_from(lead, at), decisions.moments.first_from(lead, at))
+
+
 def _within_horizon(people: Population, config: Config, as_of: int) -> Rows:
-    """Positive iff won in ``[s, s + H)``; only snapshots with ``s + H <= as_of`` are mature."""
+    """Positive iff won in ``[s, s + H)``; snapshots with ``s + H <= as_of`` are mature."""
     horizon = int(config.label.horizon_days or 0) * DAY
-    moments = grid(people, newest=as_of - horizon, every_days=config.snapshots.every_days)
-    lead, at = candidates(people, moments, max_age_days=config.snapshots.max_age_days)
-    won = (people.won_at[lead] >= at) & (people.won_at[lead] < at + horizon)
-    return Rows(lead, at, at, at + horizon, won.astype(float), people.group[lead], "horizon")
+    step = config.snapshots.every_days
+    oldest = grid(people, newest=as_of - horizon, every_days=step)
+    youngest = range(as_of - horizon + step * DAY, as_of, step * DAY) if config.label.mode == "ipcw" else ()
+    lead, at = candidates(people, [*oldest, *youngest])
+    watched = watch(people, lead, at)
+    won = watched.won - at < horizon
+    kept, notes = leave_out_hopeless(people, lead, at, won, horizon=horizon, as_of=as_of)
+    rows = Rows(lead, at, at, at + horizon, won.astype(float), people.group[lead], "horizon", notes=notes)
+    if config.label.mode == "ipcw":
+        mature = at + horizon <= as_of
+        young = Young(watched, watched.where(kept), horizon)
+        weight = watched.weights(as_of, horizon, young.everyone)
+        rows = replace(rows, mature=mature, young=young, weight=weight)
+        kept &= weight > 0
+        rows = replace(rows, notes=(*notes, _young_note(rows.where(kept))))
+    return rows.where(kept)
+
+
+def _young_note(rows: Rows) -> str:
+    return (
+        f"{int((~rows.mature).sum()):,} of {len(rows):,} snapshots are younger than the horizon; they are learned from "
+        f"since their outcome is known already, and those like them weigh up to {rows.weight.max(initial=1.0):.2f}. "
+        "Tests use none of them."
+    )
 
 
 def _final(people: Population) -> Rows:
     """One row a closed lead, seen just after its creation."""
     lead = np.flatnonzero(~np.isnan(people.outcome) & (people.created < NEVER))
     at = people.start[lead] + 1
-    decided = people.decided[lead]
+    decided = people.decisions.last(len(people.outcome))[lead]
     known = np.where(decided == LONG_AGO, at, np.maximum(decided, at))
     return Rows(lead, at, at, known, people.outcome[lead], people.group[lead], "final")
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Logistic", "choose_strength", "fit_logistic"]
+__all__ = ["Logistic", "choose_strength", "fit_logistic", "weighted_log_loss"]
 
 Floats = npt.NDArray[np.float64]
 
@@ -55,7 +55,15 @@ class Logistic:
         return cls(float(data["base"]), np.asarray(data["beta"], dtype=float), np.asarray(data["mean"], dtype=float))
 
 
-def fit_logistic(matrix: Floats, won: Floats, *, strength: float, seed: int, max_rows: int = _MAX_ROWS) -> Logistic:
+def fit_logistic(
+    matrix: Floats,
+    won: Floats,
+    *,
+    strength: float,
+    seed: int,
+    weight: Floats | None = None,
+    max_rows: int = _MAX_ROWS,
+) -> Logistic:
     """Fit on standardised columns and fold the scale back into the coefficients.
 
     Parameters
@@ -67,23 +75,27 @@ def fit_logistic(matrix: Floats, won: Floats, *, strength: float, seed: int, max
         Inverse penalty (scikit-learn's ``C``) for a thousand rows; grows with the rows as the evidence does.
     seed : int
         Draws the rows where there are more than ``max_rows``.
+    weight : ndarray of float64, shape (rows,), optional
+        1 each where absent.
     """
     from sklearn.linear_model import LogisticRegression
     from threadpoolctl import threadpool_limits
 
     if len(won) > max_rows:
         chosen = np.sort(np.random.default_rng(seed).choice(len(won), max_rows, replace=False))
-        matrix, won = matrix[chosen], won[chosen]
+        matrix, won, weight = matrix[chosen], won[chosen], None if weight is None else weight[chosen]
     mean, scale = matrix.mean(axis=0), matrix.std(axis=0)
     scale[scale < 1e-9] = np.inf
     model = LogisticRegression(C=strength, solver="newton-cholesky", max_iter=100)
     # One thread: matrix products round differently on another number, and spin on a busy machine.
     with threadpool_limits(1, "blas"):
-        model.fit((matrix - mean) / scale, won)
+        model.fit((matrix - mean) / scale, won, sample_weight=weight)
     return Logistic(float(model.intercept_[0]), model.coef_[0] / scale, mean)
 
 
-def choose_strength(matrix: Floats, won: Floats, folds: npt.NDArray[np.int64], *, seed: int) -> tuple[float, Floats]:
+def choose_strength(
+    matrix: Floats, won: Floats, folds: npt.NDArray[np.int64], *, seed: int, weight: Floats | None = None
+) -> tuple[float, Floats]:
     """Choose the penalty by out-of-fold log loss.
 
     Returns
@@ -96,10 +108,20 @@ def choose_strength(matrix: Floats, won: Floats, folds: npt.NDArray[np.int64], *
         raw = np.empty(len(won))
         for fold in np.unique(folds):
             out = folds == fold
-            learned = fit_logistic(matrix[~out], won[~out], strength=strength, seed=seed, max_rows=_ROWS_TO_CHOOSE)
+            inside = None if weight is None else weight[~out]
+            learned = fit_logistic(
+                matrix[~out], won[~out], strength=strength, seed=seed, weight=inside, max_rows=_ROWS_TO_CHOOSE
+            )
             raw[out] = learned.raw(matrix[out])
-        loss = float(np.logaddexp(0, raw).mean() - (won * raw).mean())
+        loss = weighted_log_loss(raw, won, weight)
         if best is None or loss < best[0]:
             best = (loss, strength, raw)
     assert best is not None
     return best[1], best[2]
+
+
+def weighted_log_loss(log_odds: Floats, won: Floats, weight: Floats | None = None) -> float:
+    """Mean log loss of log-odds, by weight where there is one."""
+    if weight is None:
+        return float(np.logaddexp(0, log_odds).mean() - (won * log_odds).mean())
+    return float(np.average(np.logaddexp(0, log_odds) - won * log_odds, weights=weight))

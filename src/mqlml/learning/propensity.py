@@ -14,7 +14,7 @@ import numpy.typing as npt
 from scipy.optimize import minimize_scalar
 
 from mqlml.learning.calibration import Calibrator, fit_calibrator
-from mqlml.learning.logistic import Logistic, choose_strength, fit_logistic
+from mqlml.learning.logistic import Logistic, choose_strength, fit_logistic, weighted_log_loss
 from mqlml.learning.windows import group_folds
 
 if TYPE_CHECKING:
@@ -123,6 +123,7 @@ def fit_blend(
     lead: Integers,
     group: Integers,
     recipe: Recipe,
+    weight: Floats | None = None,
     step: Callable[[], None] = lambda: None,
 ) -> tuple[Blend, Calibrator]:
     """Fit both halves on the same rows; blend and calibrate them on out-of-fold scores.
@@ -135,6 +136,8 @@ def fit_blend(
     lead, group : ndarray of int64, shape (rows,)
         Folds keep groups (accounts) whole; wins are counted in leads.
     recipe : Recipe
+    weight : ndarray of float64, shape (rows,), optional
+        Weights of snapshots whose horizon is not over and of those like them; 1 each where absent.
     step : callable
         Called once a bag, for progress.
 
@@ -147,44 +150,49 @@ def fit_blend(
     wins = len(np.unique(lead[won > 0]))
     recipe = replace(recipe, leads_per_row=len(np.unique(lead)) / len(lead))
     folds = group_folds(group, won, folds=recipe.bags, seed=recipe.seed)
-    strength, straight = choose_strength(matrix, won, folds, seed=recipe.seed)
-    logistic = fit_logistic(matrix, won, strength=strength, seed=recipe.seed)
+    strength, straight = choose_strength(matrix, won, folds, seed=recipe.seed, weight=weight)
+    logistic = fit_logistic(matrix, won, strength=strength, seed=recipe.seed, weight=weight)
     if wins < MIN_WINS_FOR_TREES or matrix.shape[1] == 0:
-        return Blend(logistic, (), 0.0), fit_calibrator(straight, won, winning_leads=wins)
+        return Blend(logistic, (), 0.0), fit_calibrator(straight, won, winning_leads=wins, weight=weight)
     bagged = np.empty(len(won))
     trees = []
     for bag in range(recipe.bags):
         out = folds == bag
-        text, bagged[out] = _fit_bag(matrix, won, out, recipe, bag)
+        text, bagged[out] = _fit_bag(matrix, won, weight, out, recipe, bag)
         trees.append(text)
         step()
-    weight = best_weight(straight, bagged, won)
-    raw = (1 - weight) * straight + weight * bagged
-    return Blend(logistic, tuple(trees), weight), fit_calibrator(raw, won, winning_leads=wins)
+    share = best_weight(straight, bagged, won, weight=weight)
+    raw = (1 - share) * straight + share * bagged
+    return Blend(logistic, tuple(trees), share), fit_calibrator(raw, won, winning_leads=wins, weight=weight)
 
 
-def best_weight(straight: Floats, bagged: Floats, won: Floats) -> float:
+def best_weight(straight: Floats, bagged: Floats, won: Floats, *, weight: Floats | None = None) -> float:
     """Share of the trees with the least log loss, each share with its own best affine map; a multiple of 0.05.
 
     A small pull towards one half keeps a flat optimum from tipping over between retrainings.
     """
 
-    def loss(weight: float) -> float:
-        raw = (1 - weight) * straight + weight * bagged
-        z = fit_calibrator(raw, won, winning_leads=len(won)).log_odds(raw)
-        return float(np.logaddexp(0, z).mean() - (won * z).mean()) + 1e-4 * (weight - 0.5) ** 2
+    def loss(share: float) -> float:
+        raw = (1 - share) * straight + share * bagged
+        z = fit_calibrator(raw, won, winning_leads=len(won), weight=weight).log_odds(raw)
+        return weighted_log_loss(z, won, weight) + 1e-4 * (share - 0.5) ** 2
 
     found = minimize_scalar(loss, bounds=(0.0, 1.0), method="bounded", options={"xatol": 0.02})
     return round(float(found.x) * 20) / 20
 
 
-def _fit_bag(matrix: Floats, won: Floats, out: npt.NDArray[np.bool_], recipe: Recipe, bag: int) -> tuple[str, Floats]:
+def _fit_bag(
+    matrix: Floats, won: Floats, weight: Floats | None, out: npt.NDArray[np.bool_], recipe: Recipe, bag: int
+) -> tuple[str, Floats]:
     """One bag: fitted without one fold, stopped early on it; the model text and the fold's raw scores."""
     lightgbm = _lightgbm()
     parameters = recipe.tree_parameters(bag)
     names = [f"f{j}" for j in range(matrix.shape[1])]
-    learn = lightgbm.Dataset(matrix[~out], won[~out], feature_name=names, params=parameters, free_raw_data=True)
-    watch = lightgbm.Dataset(matrix[out], won[out], reference=learn, params=parameters)
+    inside, outside = (None, None) if weight is None else (weight[~out], weight[out])
+    learn = lightgbm.Dataset(
+        matrix[~out], won[~out], weight=inside, feature_name=names, params=parameters, free_raw_data=True
+    )
+    watch = lightgbm.Dataset(matrix[out], won[out], weight=outside, reference=learn, params=parameters)
     booster = lightgbm.train(
         parameters,
         learn,

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,22 +12,17 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from mqlml.learning.courses import find_course
+from mqlml.learning.decisions import outcome_rows, positions
+from mqlml.learning.moments import DAY, LONG_AGO, NEVER, Flags, Integers, as_microseconds, microseconds
+
 if TYPE_CHECKING:
+    from mqlml.config import Config
     from mqlml.history.contract import History
+    from mqlml.learning.decisions import Decisions, OutcomeRows
+    from mqlml.learning.episodes import Episodes
 
 __all__ = ["DAY", "NEVER", "Population", "as_microseconds", "mark_table", "population", "thin"]
-
-DAY = 86_400_000_000
-NEVER = np.int64(2**62)
-LONG_AGO = np.int64(-(2**62))
-
-Integers = npt.NDArray[np.int64]
-Flags = npt.NDArray[np.bool_]
-
-
-def as_microseconds(moment: datetime) -> int:
-    """Turn an aware moment into microseconds since 1970 in UTC."""
-    return pa.scalar(moment, pa.timestamp("us", "UTC")).cast(pa.int64()).as_py()  # type: ignore[no-any-return]
 
 
 @dataclass(frozen=True)
@@ -40,23 +35,34 @@ class Population:
     group : ndarray of int64, shape (n,)
         Account code; a lead without account is a group of its own.
     created, start : ndarray of int64, shape (n,)
-        Microseconds in UTC; ``start`` is the first moment worth looking. ``NEVER`` in a history without dates.
+        Microseconds in UTC; ``start`` is the first moment worth looking, where the first episode begins. ``NEVER`` in a
+        history without dates.
     order : ndarray of float64, shape (n,)
         The declared order, or zeros.
     decided : ndarray of int64, shape (n,)
         First known decision, ``NEVER`` while open; ``LONG_AGO`` where decided at an unknown time.
-    won_at : ndarray of int64, shape (n,)
-        First known win, ``NEVER`` where there is none.
+    decisions : Decisions
+        All of them; what counts as a win is said by ``[outcomes] credit`` and ``[label] target``.
+    again : Episodes
+        After each lead's first: begun by a sign of life of a lead that had been decided or had fallen asleep.
+    max_age_days : int
+        Age of an episode from which its lead is dormant.
     outcome : ndarray of float64, shape (n,)
-        Last known outcome: 1 won, 0 lost, NaN open.
+        Last known outcome: 1 won, 0 not, NaN open.
     ignored : ndarray of bool, shape (n,)
         Leads known to be none, such as duplicates: neither learned from nor scored.
     taken_lead, taken_from, taken_to : ndarray of int64
-        Intervals in which sales has the lead: handed over, and not (yet) rejected.
+        Intervals in which sales has the lead: handed over, or an opportunity opened, and not (yet) rejected or decided.
     dated : bool
         Whether leads have creation times.
     present : ndarray of bool, shape (n,)
         Leads created before the moment this was seen from, and not ignored.
+    credit : mapping of str to int
+        Leads won under each way of saying whose win a won opportunity is.
+    lost_reasons : mapping of str to int
+        Losses by reason, the most frequent first; empty where no reason is supplied.
+    notes : tuple of str
+        Plain sentences for every output.
     """
 
     lead_id: pa.Array
@@ -65,7 +71,9 @@ class Population:
     start: Integers
     order: npt.NDArray[np.float64]
     decided: Integers
-    won_at: Integers
+    decisions: Decisions
+    again: Episodes
+    max_age_days: int
     outcome: npt.NDArray[np.float64]
     ignored: Flags
     taken_lead: Integers
@@ -73,14 +81,31 @@ class Population:
     taken_to: Integers
     dated: bool
     present: Flags
+    credit: Mapping[str, int]
+    lost_reasons: Mapping[str, int]
+    notes: tuple[str, ...]
 
     def taken(self, moment: int) -> Flags:
-        """Leads that sales has at ``moment`` (handed over strictly before it, not rejected before it)."""
+        """Leads that sales has at ``moment`` (taken strictly before it, and given back neither before it)."""
         flags = np.zeros(len(self.group), dtype=bool)
         flags[self.taken_lead[(self.taken_from < moment) & (self.taken_to >= moment)]] = True
         return flags
 
-    def fates(self, moment: int, *, max_age_days: int) -> dict[str, Flags]:
+    def episodes(self, moment: int) -> tuple[Integers, Integers]:
+        """Begin and first decision (``NEVER`` while open) of the episode in which each lead is at ``moment``.
+
+        Returns
+        -------
+        tuple of two ndarray of int64, shape (n,)
+        """
+        start, decided = self.start.copy(), self.decided.copy()
+        begun = self.again.begun(moment)
+        # sorted by time within a lead, so that the last to be written is the newest
+        start[self.again.begin.lead[begun]] = self.again.begin.at[begun]
+        decided[self.again.begin.lead[begun]] = self.again.decided[begun]
+        return start, decided
+
+    def fates(self, moment: int) -> dict[str, Flags]:
         """Split all leads by what they are at ``moment``; every lead is in exactly one part.
 
         Returns
@@ -90,49 +115,64 @@ class Population:
             ``taken by sales`` and ``dormant``.
         """
         rest = np.ones(len(self.group), dtype=bool)
+        start, decided = self.episodes(moment)
         fates = {}
         for name, flags in (
             ("outcome ignored", self.ignored),
             ("not yet created", self.created >= moment),
-            ("decided", self.decided < moment),
+            ("decided", decided < moment),
             ("taken by sales", self.taken(moment)),
             ("not yet started", self.start > moment),
-            ("dormant", moment - self.start > max_age_days * DAY),
+            ("dormant", moment - start > self.max_age_days * DAY),
         ):
             fates[name] = rest & flags
             rest &= ~flags
         return {"candidate": rest, **fates}
 
 
-def population(history: History, *, until: int | None) -> Population:
+def population(history: History, config: Config, *, until: int | None) -> Population:
     """Read leads, outcomes and hand-overs into arrays, keeping only what was known strictly before ``until``.
 
     Parameters
     ----------
     history : History
+    config : Config
+        ``[outcomes] credit``, ``[label] target``, ``[snapshots] max_age_days`` and the events made by sales.
     until : int or None
         Microseconds in UTC; None keeps everything (a history without dates).
+
+    Raises
+    ------
+    DataRefused
+        ``[label] target`` is a stage that no lead ever entered.
     """
     leads = history.leads
     n = leads.num_rows
-    created = _microseconds(leads["created_at"], NEVER)
-    known = _known_outcomes(history, until)
-    decided, won_at, outcome = _decisions(known, n)
+    created = microseconds(leads["created_at"], NEVER)
+    start = np.maximum(microseconds(leads["start_at"], LONG_AGO), created)
+    group = _groups(leads)
+    rows = outcome_rows(history, until=until)
+    course = find_course(history, config, rows, created=created, start=start, group=group, until=until)
     ignored = np.zeros(n, dtype=bool)
-    ignored[known.lead[known.word == "ignored"]] = True
+    ignored[rows.lead[rows.word == "ignored"]] = True
     return Population(
         lead_id=leads["lead_id"].combine_chunks(),
-        group=_groups(leads),
+        group=group,
         created=created,
-        start=np.maximum(_microseconds(leads["start_at"], LONG_AGO), created),
+        start=start,
         order=leads["order"].to_numpy() if "order" in leads.column_names else np.zeros(n),
-        decided=decided,
-        won_at=won_at,
-        outcome=np.where(ignored, np.nan, outcome),
+        decided=course.decisions.first(n),
+        decisions=course.decisions,
+        again=course.again,
+        max_age_days=config.snapshots.max_age_days,
+        outcome=np.where(ignored, np.nan, course.decisions.last_outcome(n)),
         ignored=ignored,
-        **_taken(history, until),
+        **_taken(history, rows, course.decisions, until),
         dated=leads["created_at"].null_count < n,
         present=~ignored & ((created < until) if until is not None else True),
+        credit=course.credit,
+        lost_reasons=dict(Counter(rows.reason[(rows.word == "lost") & (rows.reason != "")].tolist()).most_common()),
+        notes=course.notes,
     )
 
 
@@ -142,14 +182,14 @@ def grid(people: Population, *, newest: int, every_days: int) -> Iterator[int]:
     yield from range(newest, oldest, -every_days * DAY)
 
 
-def candidates(people: Population, moments: Iterator[int], *, max_age_days: int) -> tuple[Integers, Integers]:
+def candidates(people: Population, moments: Iterable[int]) -> tuple[Integers, Integers]:
     """Lead index and moment of every candidate snapshot, sorted by lead, then moment.
 
     Returns
     -------
     tuple of two ndarray of int64, shape (snapshots,)
     """
-    found = [(np.flatnonzero(people.fates(m, max_age_days=max_age_days)["candidate"]), m) for m in moments]
+    found = [(np.flatnonzero(people.fates(m)["candidate"]), m) for m in moments]
     lead = np.concatenate([who for who, _ in found] or [np.zeros(0, dtype=np.int64)])
     at = np.concatenate([np.full(len(who), m, dtype=np.int64) for who, m in found] or [np.zeros(0, dtype=np.int64)])
     order = np.lexsort((at, lead))
@@ -180,11 +220,6 @@ def mark_table(people: Population, lead: Integers, at: Integers) -> pa.Table:
     return pa.table({"lead_id": ids, "at": times})
 
 
-def _microseconds(column: pa.ChunkedArray, missing: np.int64) -> Integers:
-    values = pc.fill_null(column.cast(pa.timestamp("us", "UTC")).cast(pa.int64()), int(missing))
-    return values.to_numpy().astype(np.int64)  # type: ignore[no-any-return]
-
-
 def _groups(leads: pa.Table) -> Integers:
     """Dense codes of accounts; leads without one follow behind, each alone."""
     codes = pc.dictionary_encode(leads["account_id"].combine_chunks()).indices
@@ -194,45 +229,17 @@ def _groups(leads: pa.Table) -> Integers:
     return group
 
 
-@dataclass(frozen=True)
-class _Outcomes:
-    lead: Integers
-    at: Integers
-    word: npt.NDArray[np.str_]
-
-
-def _known_outcomes(history: History, until: int | None) -> _Outcomes:
-    """Rows of the outcomes known strictly before ``until``; one without a time counts as known long ago."""
-    outcomes = history.outcomes
-    at = _microseconds(outcomes["decided_at"], LONG_AGO)
-    lead = _positions(history, outcomes["lead_id"])
-    word = np.asarray(outcomes["outcome"].to_pylist(), dtype=str)
-    known = lead >= 0 if until is None else (lead >= 0) & (at < until)
-    return _Outcomes(lead[known], at[known], word[known])
-
-
-def _decisions(known: _Outcomes, n: int) -> tuple[Integers, Integers, npt.NDArray[np.float64]]:
-    """First decision, first win and last outcome of each lead."""
-    won = known.word == "won"
-    decided, won_at = np.full(n, NEVER), np.full(n, NEVER)
-    np.minimum.at(decided, known.lead, known.at)
-    np.minimum.at(won_at, known.lead[won], known.at[won])
-    latest = np.full(n, np.nan)
-    order = np.argsort(known.at, kind="stable")
-    latest[known.lead[order]] = won[order]
-    return decided, won_at, latest
-
-
-def _taken(history: History, until: int | None) -> dict[str, Integers]:
+def _taken(history: History, rows: OutcomeRows, decisions: Decisions, until: int | None) -> dict[str, Integers]:
+    """From a hand-over, or the opening of an opportunity, until a rejection or the next decision."""
     handovers = history.handovers
-    lead = _positions(history, handovers["lead_id"])
-    start = _microseconds(handovers["handed_at"], NEVER)
-    end = _microseconds(handovers["rejected_at"], NEVER)
+    lead, start = positions(history, handovers["lead_id"]), microseconds(handovers["handed_at"], NEVER)
+    end = microseconds(handovers["rejected_at"], NEVER)
     known = (lead >= 0) & (start < (NEVER if until is None else until))
-    return {"taken_lead": lead[known], "taken_from": start[known], "taken_to": end[known]}
-
-
-def _positions(history: History, ids: pa.ChunkedArray) -> Integers:
-    """Row of each id among the leads, -1 where there is none."""
-    found = pc.index_in(ids.cast(pa.string()), value_set=history.leads["lead_id"].combine_chunks().cast(pa.string()))
-    return pc.fill_null(found, -1).to_numpy().astype(np.int64)  # type: ignore[no-any-return]
+    lead, start, end = lead[known], start[known], end[known]
+    end = np.minimum(end, decisions.moments.first_from(lead, start))
+    opened = rows.opened < NEVER
+    return {
+        "taken_lead": np.r_[lead, rows.lead[opened]],
+        "taken_from": np.r_[start, rows.opened[opened]],
+        "taken_to": np.r_[end, rows.at[opened]],
+    }

@@ -133,7 +133,13 @@ def _fit(
     encoder = fit_encoder(part, features.features, lead=lead, min_leads=min_leads)
     matrix = encoder.transform(mask_levels(part, encoder, lead=lead, seed=recipe.seed))
     blend, calibrator = fit_blend(
-        matrix, rows.won[chosen], lead=lead, group=rows.group[chosen], recipe=recipe, step=step
+        matrix,
+        rows.won[chosen],
+        lead=lead,
+        group=rows.group[chosen],
+        weight=rows.weight[chosen] if rows.young else None,
+        recipe=recipe,
+        step=step,
     )
     return encoder, blend, calibrator
 
@@ -157,10 +163,11 @@ def _score_round(
     min_leads: int,
     step: Callable[[], None],
 ) -> _Scored:
-    encoder, blend, calibrator = _fit(table, rows, features, tested.fit, recipe, min_leads, step)
+    then = rows.seen_from(tested.origin)
+    encoder, blend, calibrator = _fit(table, then, features, tested.fit, recipe, min_leads, step)
     row = np.flatnonzero(tested.test)
     straight, bagged = blend.halves(encoder.transform(table.filter(tested.test)))
-    base = np.clip(rows.won[tested.fit].mean(), 1e-6, 1 - 1e-6)
+    base = np.clip(then.where(tested.fit).base_rate, 1e-6, 1 - 1e-6)
     return _Scored(tested, row, straight, bagged, blend, calibrator, {"base rate": np.full(len(row), base)})
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mqlml.learning.labels import Rows
-from mqlml.learning.snapshots import Flags, Integers
+from mqlml.learning.moments import Flags, Integers
 
 __all__ = ["Part", "Plan", "Round", "group_folds", "plan_windows"]
 
@@ -119,7 +119,7 @@ def plan_windows(rows: Rows, *, origins: int, seed: int) -> Plan:
             if rounds:
                 return Plan("forward", rounds, _parts(rows, rounds, learned=rounds[0].fit))
     folds = group_folds(rows.group, rows.won, folds=_CROSS_FITTING_FOLDS, seed=seed)
-    rounds = [Round("cross-fit", folds != k, folds == k, None) for k in range(_CROSS_FITTING_FOLDS)]
+    rounds = [Round("cross-fit", folds != k, (folds == k) & rows.mature, None) for k in range(_CROSS_FITTING_FOLDS)]
     return Plan("static" if rows.timing == "none" else "cross-fitted", rounds, _parts(rows, rounds, learned=None))
 
 
@@ -143,16 +143,16 @@ def group_folds(group: Integers, won: npt.NDArray[np.float64], *, folds: int, se
 def _forward_rounds(rows: Rows, count: int) -> list[Round]:
     """Rounds at ``count`` origins, or none where one of them would learn from or test on too little."""
     first = _first_origin(rows)
-    edges = np.linspace(first, int(rows.when.max()) + 1, count + 1).astype(np.int64)
+    edges = np.linspace(first, int(rows.when[rows.mature].max()) + 1, count + 1).astype(np.int64)
     names = _names(count)
     rounds = []
     for name, (origin, end) in zip(names, pairwise(edges), strict=True):
-        test = (rows.when >= origin) & (rows.when < end)
+        test = (rows.when >= origin) & (rows.when < end) & rows.mature
         tested_groups = np.zeros(int(rows.group.max()) + 1, dtype=bool)
         tested_groups[rows.group[test]] = True
-        # An order without dates has no horizon: what stands earlier in the file is known.
-        fit = (rows.known <= origin) & (rows.when < origin) & ~tested_groups[rows.group]
-        if rows.winning_leads(fit) < _MIN_WINS_BEFORE or rows.winning_leads(test) < _MIN_WINS_AFTER:
+        then = rows.seen_from(int(origin))
+        fit = (then.weight > 0) & ~tested_groups[rows.group]
+        if then.winning_leads(fit) < _MIN_WINS_BEFORE or rows.winning_leads(test) < _MIN_WINS_AFTER:
             return []
         rounds.append(Round(name, fit, test, int(origin)))
     return rounds
@@ -160,7 +160,7 @@ def _forward_rounds(rows: Rows, count: int) -> list[Round]:
 
 def _first_origin(rows: Rows) -> int:
     """The first moment at which a fixed share of all wins was known."""
-    known = np.sort(rows.known[rows.won > 0])
+    known = np.sort(rows.known[(rows.won > 0) & rows.mature])
     return int(known[int(len(known) * _SHARE_BEFORE_FIRST_ORIGIN)]) + 1
 
 

@@ -48,6 +48,7 @@ def check(config: Config, *, as_of: str | None = None) -> dict[str, Any]:
             problems += [str(p) for p in refusal.problems]
             return found
         plan = plan_windows(rows, origins=config.model.origins, seed=config.model.seed)
-        found["population"] = figures_of.population_figures(opened.people, rows, plan, config)
+        found["notes"] += rows.notes
+        found["population"] = figures_of.population_figures(opened.people, rows, plan, config, as_of=opened.moment)
         found["plan"] = figures_of.plan_lines(plan, rows)
         return found

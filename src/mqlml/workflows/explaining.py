@@ -61,7 +61,7 @@ def explain(config: Config, lead_id: str, *, as_of: str | None = None, model: st
     parts = explanation.parts[0]
     return {
         "score": scored.scores.to_pylist()[0],
-        "fate": _fate(opened, lead, config),
+        "fate": _fate(opened, lead),
         "base": explanation.base,
         "criteria": [
             {
@@ -87,8 +87,8 @@ def _find(opened: Opened, lead_id: str) -> int:
     return int(found)
 
 
-def _fate(opened: Opened, lead: int, config: Config) -> str:
+def _fate(opened: Opened, lead: int) -> str:
     if opened.moment is None:
         return "candidate" if np.isnan(opened.people.outcome[lead]) else "decided"
-    fates = opened.people.fates(opened.moment, max_age_days=config.snapshots.max_age_days)
+    fates = opened.people.fates(opened.moment)
     return next(name for name, flags in fates.items() if flags[lead])

@@ -86,7 +86,8 @@ def open_history(history: History, config: Config, *, as_of: str | None, audit: 
         Scoring needs none: its columns are those of the bundle.
     """
     moment, notes = _moment(history, config, as_of)
-    people = population(history, until=None if moment is None else as_microseconds(moment))
+    people = population(history, config, until=None if moment is None else as_microseconds(moment))
+    notes += people.notes
     notes += _later_events(history, moment)
     if not audit:
         return Opened(history, moment, people, (), (), (), (*history.notes, *notes))

@@ -80,7 +80,7 @@ def score(
         opened = open_history(history, config, as_of=as_of, audit=False)
         new_columns = scorer.check_attributes(history.attributes, config.leads.path)
         before = _previous_mqls(previous, opened)
-        lead, skipped = _who(opened, config)
+        lead, skipped = _who(opened)
         manifest = _manifest(scorer, opened, config, skipped, review_state(models, bundle), new_columns)
         progress.begin("Scoring", -(-max(len(lead), 1) // _LEADS_AT_A_TIME))
         run = _Run(scorer, opened, lead, before, reasons or contributions is not None, manifest, progress)
@@ -143,7 +143,7 @@ class _Run:
         self.manifest["mqls"] += int(np.sum(scores["is_mql"].to_numpy()))
 
 
-def _who(opened: Opened, config: Config) -> tuple[np.ndarray[Any, np.dtype[np.int64]], dict[str, int]]:
+def _who(opened: Opened) -> tuple[np.ndarray[Any, np.dtype[np.int64]], dict[str, int]]:
     """Candidates to score, and how many leads are skipped for which reason."""
     people = opened.people
     if opened.moment is None:
@@ -152,7 +152,7 @@ def _who(opened: Opened, config: Config) -> tuple[np.ndarray[Any, np.dtype[np.in
             "decided": int((~np.isnan(people.outcome)).sum()),
             "outcome ignored": int(people.ignored.sum()),
         }
-    fates = people.fates(opened.moment, max_age_days=config.snapshots.max_age_days)
+    fates = people.fates(opened.moment)
     candidates = np.flatnonzero(fates.pop("candidate"))
     return candidates, {name: int(flags.sum()) for name, flags in fates.items() if flags.any()}
 

@@ -147,7 +147,7 @@ def _learn(opened: Opened, config: Config, progress: Progress) -> _Learned:
     judgement = judge(rows, training.tested, plan, segments=_segments(table), seed=config.model.seed)
     tested = training.tested
     replay = make_replay(rows, tested.row, tested.settled, every_days=config.snapshots.every_days)
-    policy = set_policy(config.policy, replay, base_rate=float(rows.won.mean()))
+    policy = set_policy(config.policy, replay, base_rate=rows.base_rate)
     return _Learned(opened, rows, plan, table, training, judgement, replay, policy, tally)
 
 
@@ -164,7 +164,9 @@ def _describe(learned: _Learned, config: Config) -> tuple[dict[str, Any], dict[s
     matrix = model.matrix(sample)
     explanation = Explainer(model).explain(sample, matrix)
     used = {column.feature for column in model.encoder.columns}
-    shown_drivers = drivers(explanation, sample, model.features, used, table, rows)
+    # What converts is told of snapshots whose whole horizon is known.
+    mature = table if rows.mature.all() else table.filter(pa.array(rows.mature))
+    shown_drivers = drivers(explanation, sample, model.features, used, mature, rows.where(rows.mature))
     checked = difference_from_shap(model, matrix[:_CHECKED_WITH_SHAP])
     summary = _summary(learned, config, shown_drivers, checked)
     parts = {
@@ -185,7 +187,7 @@ def _summary(learned: _Learned, config: Config, shown_drivers: list[dict[str, An
         "as_of": None if opened.as_of is None else opened.as_of.isoformat(),
         "policy_version": learned.policy.version,
         "verdict": learned.judgement.verdict,
-        "population": figures_of.population_figures(opened.people, rows, learned.plan, config),
+        "population": figures_of.population_figures(opened.people, rows, learned.plan, config, as_of=opened.moment),
         "decision": figures_of.decision(learned.policy, learned.replay, rows, config, seed=config.model.seed),
         "evaluation": figures_of.evaluation(learned.judgement, rows),
         "plan": figures_of.plan_lines(learned.plan, rows),
@@ -193,7 +195,13 @@ def _summary(learned: _Learned, config: Config, shown_drivers: list[dict[str, An
         "drivers": shown_drivers,
         "accounting": figures_of.accounting(opened.history.accounts),
         "traffic": learned.tally.lines(),
-        "notes": [*opened.notes, *model.features.notes, *pair_notes(model.features.pairs), *learned.tally.notes],
+        "notes": [
+            *opened.notes,
+            *rows.notes,
+            *model.features.notes,
+            *pair_notes(model.features.pairs),
+            *learned.tally.notes,
+        ],
         "undeclared": list(opened.undeclared),
         "features": len(model.features.features),
         "recipe": {

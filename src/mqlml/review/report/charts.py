@@ -20,6 +20,7 @@ from mqlml.review.report.figure import (
     round_top,
     upright,
 )
+from mqlml.review.report.horizon_chart import horizon
 from mqlml.review.report.svg import PALETTE
 from mqlml.review.report.trust_charts import ladder, months, plan, reliability
 from mqlml.review.report.words import count, ends, line, number, part, percent, rows, short_day, tidy
@@ -48,7 +49,7 @@ def figures(summary: Mapping[str, Any]) -> dict[str, bytes]:
 
 def all_figures(summary: Mapping[str, Any]) -> dict[str, Figure]:
     """Return the charts that can be drawn from a tidy summary, by name, in reading order."""
-    singles = (hundred, tradeoff, weeks, reliability, ladder, months, plan, drivers)
+    singles = (hundred, tradeoff, weeks, reliability, ladder, months, horizon, plan, drivers)
     found = [figure for build in singles if (figure := build(summary)) is not None]
     return {figure.name: figure for figure in [*found, *shapes(summary)]}
 

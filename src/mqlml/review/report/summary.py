@@ -10,6 +10,7 @@ import numpy as np
 
 from mqlml.decision.policy import ACTIONS, TIERS
 from mqlml.learning.evaluation import binomial_interval
+from mqlml.learning.horizons import win_curves
 from mqlml.learning.snapshots import DAY
 
 if TYPE_CHECKING:
@@ -28,10 +29,14 @@ __all__ = ["accounting", "audit_lines", "decision", "evaluation", "plan_lines", 
 _GRID_SHARES = (0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.6, 0.8)
 # An alternative that hands over nearly the same leads is none.
 _LEAST_CHANGE = 0.15
+_MOST_REASONS = 10
 
 
-def population_figures(people: Population, rows: Rows, plan: Plan, config: Config) -> dict[str, Any]:
+def population_figures(
+    people: Population, rows: Rows, plan: Plan, config: Config, *, as_of: int | None
+) -> dict[str, Any]:
     """Who the model learned from, in numbers."""
+    curves = win_curves(people, config, as_of=as_of)
     outcome = people.outcome[people.present]
     closed = ~np.isnan(outcome)
     won = int(np.nansum(outcome))
@@ -51,7 +56,13 @@ def population_figures(people: Population, rows: Rows, plan: Plan, config: Confi
         "last_snapshot": _date(rows, int(rows.when.max())),
         "mode": plan.mode,
         "mode_sentence": plan.sentence,
-        "base_rate": float(rows.won.mean()),
+        "base_rate": rows.base_rate,
+        "target": config.label.target,
+        "label_mode": config.label.mode,
+        "young_snapshots": int((~rows.mature).sum()),
+        "credit": {"used": config.outcomes.credit, "wins": dict(people.credit)},
+        "lost_reasons": dict(list(people.lost_reasons.items())[:_MOST_REASONS]),
+        "win_curves": None if curves is None else curves.to_dict(),
     }
 
 
@@ -78,6 +89,7 @@ def decision(policy: Policy, replay: Replay, rows: Rows, config: Config, *, seed
     outcome = replay.outcome(threshold, replay.resampler(seed=seed))
     days = config.label.horizon_days
     within = f"within {days} days of being handed over" if rows.timing == "horizon" else "in the end"
+    won = "won" if config.label.target == "won" else f"that enter '{config.label.target}'"
     return {
         "kind": policy.kind,
         "rule": policy.rule,
@@ -92,7 +104,7 @@ def decision(policy: Policy, replay: Replay, rows: Rows, config: Config, *, seed
         "mqls": outcome.mqls,
         "wins": outcome.wins,
         "weeks": len(np.unique(replay.week)) if replay.dated else None,
-        "estimand": f"Share of leads won {within}; what sales did then is part of it.",
+        "estimand": f"Share of leads {won} {within}; what sales did then is part of it.",
         "grid": _grid(replay, threshold),
         "tiers": _tiers(policy, replay, threshold),
         "weeks_replayed": _weeks(replay, threshold),
