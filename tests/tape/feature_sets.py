@@ -79,3 +79,14 @@ VARIANTS = (
     replace(_WIDE, zone="Australia/Lord_Howe", session_gap_minutes=10, named_assets=(), other_assets=True),
 )
 """For the histories of ``tape.histories``."""
+
+FEW = {
+    "no windows": replace(_WIDE, windows_days=(), half_lives_days=()),
+    "one window": replace(_WIDE, windows_days=(1,)),
+    "no types": replace(_WIDE, event_types=(), other=False, valued_types=(), pairs=()),
+    "no names": replace(_WIDE, event_types=(), valued_types=("other",), named_assets=(), channels=(), pairs=()),
+    "no assets": replace(_WIDE, assets=False, named_assets=(), other_assets=False),
+    "no accounts": replace(_WIDE, accounts=False, stages=False, age=False),
+    "told by a number": replace(_WIDE, tracked="size"),
+}
+"""For histories that lack something."""

@@ -51,6 +51,7 @@ _LIFETIME = """\
         mine = (tape.kind == EVENT) & (tape.key == tape.key[i]) & (tape.lead == lead)
         state.panel[recipe.layout.windows * recipe.layout.stride + recipe.layout.any] = mine.sum()
 """
+_OFFSET = 'recipe.zone_offsets[np.searchsorted(recipe.zone_starts, time, side="right")]'
 _MONTH_US = 30 * 86_400_000_000
 
 MISTAKES = {
@@ -80,7 +81,7 @@ MISTAKES = {
         "colleagues", "if tape.known[i] <= now:", "if True:", leaks=True
     ),
     "what is recorded of colleagues at the mark counts": _one(
-        "colleagues", "tape.known[state.heap[0]] < now:", "tape.known[state.heap[0]] <= now:", leaks=True
+        "colleagues", "tape.known[team.heap[0]] < now:", "tape.known[team.heap[0]] <= now:", leaks=True
     ),
     "ties stand in the order in which they come": _one("rows", _ORDER, 'ORDER = "key, time, kind, lead"'),
     "the first moment of a window is outside": _one(
@@ -91,33 +92,31 @@ MISTAKES = {
         "look_back(tape, recipe, state, lead, now)",
         "look_back(tape, recipe, state, lead, max(state.leads[lead].created, 0) or now)",
     ),
-    "the clock is an hour ahead": _one("lead_state", "recipe.zone_offsets[low]", "recipe.zone_offsets[low] + _HOUR_US"),
-    "there is no summer time": _one("lead_state", "recipe.zone_offsets[low]", "recipe.zone_offsets[-1]"),
-    "days are those of UTC": _one("lead_state", "recipe.zone_offsets[low]", "0"),
+    "the clock is an hour ahead": _one("lead_state", _OFFSET, f"{_OFFSET} + _HOUR_US"),
+    "there is no summer time": _one("lead_state", _OFFSET, "recipe.zone_offsets[-1]"),
+    "days are those of UTC": _one("lead_state", _OFFSET, "0"),
     "the first touch is the last": _one(
-        "lead_state", "    if before < 0:\n        me.first = i\n", "    me.first = i\n    if before < 0:\n"
+        "lead_state", "        me.first = i\n    else:\n", "        pass\n    me.first = i\n    if me.newest >= 0:\n"
     ),
     "a pause as long as the gap begins a session": Mistake(
         (
-            Edit("lead_state", "elapsed > recipe.gap_us", "elapsed >= recipe.gap_us"),
+            Edit("lead_state", "elapsed > gap", "elapsed >= gap"),
             Edit("lookback", "if elapsed > recipe.gap_us", "if elapsed >= recipe.gap_us"),
         )
     ),
-    "pairs may happen at one moment": _one("lead_state", "if time == tape.time[i]:", "if False:"),
-    "facts that came late stay left out": _one("lead_state", "me.stale = 1 if late else 0", "me.stale = 0"),
+    "pairs may happen at one moment": _one("lead_state", "if first == time:", "if False:"),
+    "facts that came late stay left out": _one("lead_state", "me.stale = late", "me.stale = 0"),
     "visits count again when the past is replayed": _one("lead_state", "state.rows[i].seen = UNSEEN", "pass"),
-    "own events count as those of colleagues": _one(
-        "colleagues", "= state.team_events[w] - own", "= state.team_events[w]"
-    ),
-    "a lead is its own colleague": _one("colleagues", "team.colleagues - here", "team.colleagues"),
+    "own events count as those of colleagues": _one("colleagues", "= team.events[w] - own", "= team.events[w]"),
+    "a lead is its own colleague": _one("colleagues", "facts.colleagues - here", "facts.colleagues"),
     "colleagues' windows lack their first moment": _one(
-        "colleagues", "while tape.time[i] < oldest:", "while tape.time[i] <= oldest and i < state.rows.size - 1:"
+        "colleagues", "while tape.time[i] < oldest:", "while tape.time[i] <= oldest and i < tape.time.size - 1:"
     ),
     "colleagues' late facts are always recent": _one(
-        "colleagues", "if w == windows or i >= state.tails[w]:", "if True:"
+        "colleagues", "if w == windows or i >= team.tails[w]:", "if True:"
     ),
     "what colleagues did before their creation never counts": _one(
-        "colleagues", "row = state.leads[lead].arrived\n", "row = -1\n"
+        "colleagues", "row = np.int64(me.arrived)\n", "row = -1\n"
     ),
 }
 """By what they do."""

@@ -67,7 +67,9 @@ def readable(kernel: Any) -> None:
 
     def make(tape: Any, recipe: Any) -> Any:
         state = new_state(tape, recipe)
-        return state._replace(**{name: getattr(state, name).view(np.recarray) for name in ("rows", "leads", "team")})
+        team = state.team._replace(facts=state.team.facts.view(np.recarray))
+        rows, leads = (records.view(np.recarray) for records in (state.rows, state.leads))
+        return state._replace(rows=rows, leads=leads, team=team)
 
     kernel.new_state = make
 

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
 import pytest
 from tape import oracle
-from tape.feature_sets import EVERYTHING, VARIANTS
+from tape.feature_sets import EVERYTHING, FEW, VARIANTS
 from tape.histories import MINUTE, case
 from tape.oracle.compare import differences
 from tape.test_future import encoded
 
+from mqlml.tape import learn_feature_set
 from mqlml.tape.build import build_features
 from mqlml.tape.features import FAMILIES, FeatureSet
 
@@ -34,6 +35,30 @@ def test_every_feature_when_the_history_is_random_then_equals_plain_sql(make: An
 @pytest.mark.parametrize("seed", MANY_SEEDS)
 def test_every_feature_when_there_are_many_histories_then_equals_plain_sql(make: Any, seed: int) -> None:
     compare(make, seed)
+
+
+@pytest.mark.parametrize("what", FEW)
+def test_every_feature_when_something_is_missing_then_equals_plain_sql(make: Any, what: str) -> None:
+    history, marks = case(1, events=120, marks=40).of(make)
+    assert not differences(history, marks, FEW[what])
+
+
+@pytest.mark.parametrize("until", [None, datetime(2024, 12, 1, tzinfo=UTC)])
+def test_every_feature_when_the_set_is_learned_then_equals_plain_sql(make: Any, until: datetime | None) -> None:
+    history, marks = case(1).of(make)
+    config = make.config(
+        leads={"path": "leads.csv", "timezone": "America/New_York"},
+        events={"path": "e.csv", "by_sales": ["call"], "tracked": "consent"},
+        features={"max_event_types": 3, "max_assets": 2, "max_channels": 1, "families": FAMILIES},
+    )
+    features = learn_feature_set(history, config, until=until, attributes=["stage", "size", "source", "score"])
+    assert (len(features.named_assets), len(features.channels), features.accounts, features.stages) == (
+        2,
+        1,
+        True,
+        True,
+    )
+    assert not differences(history, marks, features)
 
 
 @pytest.mark.parametrize("family", FAMILIES)

@@ -44,6 +44,23 @@ FAMILIES: dict[str, Callable[[FeatureSet], Query]] = {
 }
 
 
+_WITHOUT_EVENTS = ("attribute", "age", "changes", "stage", "account")
+
+
+def _has(features: FeatureSet, family: str) -> bool:
+    """Whether the history had, at training, what a family is about."""
+    had = {
+        "age": features.age,
+        "assets": features.assets,
+        "visits": features.assets,
+        "asset_counts": features.named_assets,
+        "channels": features.channels,
+        "stage": features.stages,
+        "account": features.accounts,
+    }
+    return bool(had.get(family, True) and (family in _WITHOUT_EVENTS or features.named_types))
+
+
 def expected(history: Any, marks: pa.Table, features: FeatureSet) -> dict[str, list[Any]]:
     """Compute the features for every mark: values by feature name, in the order of ``marks``.
 
@@ -54,7 +71,7 @@ def expected(history: Any, marks: pa.Table, features: FeatureSet) -> dict[str, l
     """
     prepare(history, marks, features)
     answer: dict[str, list[Any]] = {}
-    for family in features.families:
+    for family in (family for family in features.families if _has(features, family)):
         query = FAMILIES[family](features)
         if query.columns:
             columns = ", ".join(f"{sql} AS {name(feature)}" for feature, sql in query.columns.items())

@@ -49,7 +49,7 @@ def journey(features: FeatureSet) -> Query:
     columns = {}
     for column, known, word in (
         ("event_type", features.event_types, "type"),
-        ("channel", features.channels, "channel"),
+        *([("channel", features.channels, "channel")] if features.channels else []),
     ):
         for end, order in (("first", "ASC"), ("last", "DESC")):
             chosen = f"list({level(column, known)} ORDER BY place {order}) FILTER (occurred_at IS NOT NULL)"

@@ -94,9 +94,7 @@ def type_intensity(features: FeatureSet) -> Query:
 
 
 def asset_counts(features: FeatureSet) -> Query:
-    """Events on each named asset, and on all others together where training knew others and named any."""
-    if not features.named_assets:
-        return Query({})
+    """Events on each named asset, and on all others together where training knew others."""
     named = (*features.named_assets, *(["other"] if features.other_assets else []))
     columns = {}
     for asset in named:

@@ -15,8 +15,6 @@ _PERSON = "asked JOIN people USING (lead_id)"
 
 def age(features: FeatureSet) -> Query:
     """Days since creation."""
-    if not features.age:
-        return Query({})
     return Query({"time.age_days": days_between("any_value(created_at)", "any_value(moment)")}, _PERSON)
 
 
@@ -86,15 +84,18 @@ _DEEDS = f"""
 
 def account(features: FeatureSet) -> Query:
     """Other leads of the account that existed by then, and what was known of them."""
-    acted = "count(DISTINCT colleague) FILTER (occurred_at IS NOT NULL AND {})"
+    source = f"asked LEFT JOIN (SELECT * EXCLUDE (moment) FROM ({_DEEDS})) USING (row)"
     columns = {
         "account.any.colleagues": "count(DISTINCT colleague)",
         "account.any.days_since_first_colleague": days_between("min(created_at)", "any_value(moment)"),
     }
+    if not features.named_types:
+        return Query(columns, source)
+    acted = "count(DISTINCT colleague) FILTER (occurred_at IS NOT NULL AND {})"
     columns |= {f"account.any.events_{suffix(w)}": events(w) for w in windows(features)}
     columns |= {f"account.any.active_{suffix(w)}": acted.format(within(w)) for w in windows(features)}
     columns["account.any.days_since_last"] = days_since_last()
     for word, where in kinds(features):
-        for w in (max(features.windows_days), None):
+        for w in windows(features)[-2:]:
             columns[f"account.{word}.events_{suffix(w)}"] = events(w, where)
-    return Query(columns, f"asked LEFT JOIN (SELECT * EXCLUDE (moment) FROM ({_DEEDS})) USING (row)")
+    return Query(columns, source)
