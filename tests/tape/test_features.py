@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 
 from mqlml.tape.features import FAMILIES, Attribute, Feature, FeatureSet, Pair
+from mqlml.tape.traffic import Traffic
 
 FULL = FeatureSet(
     event_types=("web", "form | page"),
@@ -26,7 +27,7 @@ FULL = FeatureSet(
     accounts=True,
     zone="Europe/Berlin",
     tracked="consent",
-    traffic={"burst": [3, 2]},
+    traffic=Traffic(sends=("mail",), burst_events=3, burst_seconds=2),
 )
 
 
