@@ -27,7 +27,7 @@ FULL = FeatureSet(
     accounts=True,
     zone="Europe/Berlin",
     tracked="consent",
-    traffic=Traffic(burst_events=3, burst_seconds=2),
+    traffic=Traffic(sends=("mail",), burst_events=3, burst_seconds=2),
 )
 
 
