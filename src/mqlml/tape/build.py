@@ -11,12 +11,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mqlml.errors import DataRefused, Problem
+from mqlml.tape.engine import remote_tape
 from mqlml.tape.kernel import DAY_US, MARK, play, recipe_of
 from mqlml.tape.state import Tape
 
 if TYPE_CHECKING:
     from mqlml.history.contract import History
     from mqlml.tape.features import Attribute, FeatureSet
+
+Levels = dict[str, tuple[str, ...]]
+"""For each category with a field history its values, by code."""
 
 _MOMENT = pa.timestamp("us", tz="UTC")
 _TYPES = {
@@ -57,19 +61,53 @@ def build_features(history: History, marks: pa.Table, features: FeatureSet, *, b
     DataRefused
         The leads table lacks an attribute that is asked for, or holds text where numbers are asked for.
     """
+    known = known_at_creation(history, marks, features)
+    values, levels = _played(history, marks["lead_id"], known["at"], features, batch_rows)
+    return feature_table(features, known, values, levels)
+
+
+def known_at_creation(history: History, marks: pa.Table, features: FeatureSet) -> pa.Table:
+    """What a mark's row holds that no event can change.
+
+    Returns
+    -------
+    pa.Table
+        lead_id, at, the features that are attributes known at creation and the age, rows in the order of ``marks``.
+    """
     leads = _lead_rows(history, marks)
     _check_attributes(history, features)
     at = marks["at"].cast(_MOMENT)
-    values, levels = _played(history, marks["lead_id"], at, features, batch_rows)
     columns: dict[str, pa.Array | pa.ChunkedArray] = {"lead_id": marks["lead_id"], "at": at}
-    played = iter(values)
     for attribute, feature in zip(features.attributes, features.attribute_features, strict=True):
         if attribute.source == "creation":
             columns[feature.name] = _at_creation(history.attributes[attribute.name], attribute, leads)
+    if features.age:
+        columns["time.age_days"] = pa.array(_age_days(history, at, leads))
+    return pa.table(columns)
+
+
+def feature_table(features: FeatureSet, known: pa.Table, values: npt.NDArray[np.float64], levels: Levels) -> pa.Table:
+    """Put together what was known at creation and what the kernel wrote.
+
+    Parameters
+    ----------
+    features : FeatureSet
+    known : pa.Table
+        As ``known_at_creation`` gives it, or some of its rows.
+    values : ndarray of float64, shape (recipe width, rows)
+        What the kernel wrote, a row of ``known`` a column.
+    levels : dict of str to tuple of str
+        Values of the categories with a field history, by code.
+    """
+    columns: dict[str, pa.Array | pa.ChunkedArray] = {"lead_id": known["lead_id"], "at": known["at"]}
+    played = iter(values)
+    for attribute, feature in zip(features.attributes, features.attribute_features, strict=True):
+        if attribute.source == "creation":
+            columns[feature.name] = _categorised(known[feature.name])
         else:
             columns[feature.name] = _as_of(next(played), attribute, levels)
     if features.age:
-        columns["time.age_days"] = pa.array(_age_days(history, at, leads))
+        columns["time.age_days"] = known["time.age_days"]
     for feature in features.event_features:
         columns[feature.name] = pa.array(next(played))
     return pa.table(columns)
@@ -103,6 +141,19 @@ def whole_keys(batches: Iterable[pa.RecordBatch]) -> Iterator[Tape]:
         yield _joined(kept)
 
 
+def play_whole(rows: pa.Table, features: FeatureSet) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
+    """Play rows of whole keys that have arrived as a table.
+
+    Returns
+    -------
+    position : ndarray of int64, shape (marks,)
+        Output rows of the marks, in tape order.
+    values : ndarray of float64, shape (recipe width, marks)
+    """
+    tape = _joined([_columns(batch) for batch in rows.to_batches()])
+    return tape.asset[tape.kind == MARK], np.ascontiguousarray(play(tape, recipe_of(features)).T)
+
+
 def _columns(batch: pa.RecordBatch) -> Tape:
     return Tape(**{name: batch[name].to_numpy(zero_copy_only=False) for name in _TYPES})
 
@@ -120,16 +171,22 @@ def _joined(tapes: list[Tape]) -> Tape:
 
 def _played(
     history: History, lead_id: pa.ChunkedArray, at: pa.ChunkedArray, features: FeatureSet, batch_rows: int
-) -> tuple[npt.NDArray[np.float64], dict[str, tuple[str, ...]]]:
+) -> tuple[npt.NDArray[np.float64], Levels]:
     recipe = recipe_of(features)
     values = np.full((recipe.width, len(at)), np.nan)
     position = np.flatnonzero(pc.is_valid(at).to_numpy())
     if not recipe.width or not position.size:
         return values, {}
-    from mqlml.tape import local
-
     time = at.take(pa.array(position)).cast(pa.int64())
     marks = pa.table({"lead_id": lead_id.take(pa.array(position)), "time": time, "position": position})
+    remote = remote_tape(history)
+    if remote is not None:
+        played = remote.play(history, marks, features)
+        for places, columns in played.parts:
+            values[:, places] = columns
+        return values, played.levels
+    from mqlml.tape import local
+
     with local.sorted_tape(history, marks, features, batch_rows=batch_rows) as tape:
         for part in whole_keys(tape.batches):
             values[:, part.asset[part.kind == MARK]] = play(part, recipe).T
@@ -171,6 +228,13 @@ def _at_creation(column: pa.ChunkedArray, attribute: Attribute, leads: pa.Chunke
     if not pa.types.is_floating(column.type):
         return pa.array(np.full(len(leads), np.nan))
     return pa.array(column.take(leads).fill_null(np.nan).to_numpy())
+
+
+def _categorised(column: pa.ChunkedArray) -> pa.ChunkedArray | pa.Array:
+    if not pa.types.is_string(column.type):
+        return column
+    codes = _dictionary(column)
+    return _category(codes.indices, codes.dictionary)
 
 
 def _dictionary(column: pa.ChunkedArray) -> pa.DictionaryArray:

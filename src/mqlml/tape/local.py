@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mqlml.errors import EngineError
+from mqlml.tape.engine import remote_tape
 from mqlml.tape.kernel import BEGINNING_US, CHANGE, EVENT, MARK
 
 if TYPE_CHECKING:
@@ -52,6 +53,9 @@ class SortedTape:
 
 def count_event_types(history: History, *, until: datetime | None) -> list[TypeCount]:
     """Count the events of known leads by type, strictly before ``until`` in ``recorded_at`` too."""
+    remote = remote_tape(history)
+    if remote is not None:
+        return remote.count_event_types(until)
     if "events" not in history.tables:
         return []
     moment = None if until is None else until.astimezone(UTC).replace(tzinfo=None)
@@ -105,7 +109,7 @@ def _tape(history: History, marks: pa.Table, features: FeatureSet, *, batch_rows
     sources = {
         "tape_marks": marks,
         "tape_history_leads": history.leads.select(["lead_id", "account_id"]),
-        "tape_types": _type_codes(features),
+        "tape_types": type_codes(features),
         "tape_fields": _field_codes(features),
         "tape_attributes": _attribute_values(history, features),
     }
@@ -239,7 +243,13 @@ def _levels(connection: duckdb.DuckDBPyConnection, features: FeatureSet) -> dict
     return levels
 
 
-def _type_codes(features: FeatureSet) -> pa.Table:
+def leads_of(history: History) -> pa.Table:
+    """``lead_id``, ``key`` and ``lead`` (rank within the key) of the leads on the tape that is open."""
+    return history.connection.sql("FROM tape_leads").to_arrow_table()
+
+
+def type_codes(features: FeatureSet) -> pa.Table:
+    """Codes of the event types; -1: none of their events is looked at."""
     names = (*features.event_types, *features.dropped_types)
     codes = [*range(len(features.event_types)), *(-1 for _ in features.dropped_types)]
     return pa.table({"event_type": pa.array(names, pa.string()), "code": pa.array(codes, pa.int32())})
