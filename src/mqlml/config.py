@@ -14,6 +14,33 @@ from pydantic import BaseModel, ConfigDict, Field, Strict, ValidationError, fiel
 from mqlml.errors import UsageError
 
 Names = Annotated[tuple[str, ...], Strict(False)]
+Family = Literal[
+    "attribute",
+    "age",
+    "count",
+    "active_days",
+    "assets",
+    "recency",
+    "first_touch",
+    "intensity",
+    "value",
+    "type_intensity",
+    "asset_counts",
+    "channels",
+    "journey",
+    "sessions",
+    "visits",
+    "momentum",
+    "silence",
+    "tempo",
+    "rhythm",
+    "tracking",
+    "pairs",
+    "changes",
+    "stage",
+    "account",
+]
+"""A family of features, as ``mqlml.tape.families`` makes them."""
 Reasons = dict[str, Annotated[str, Field(min_length=1)]]
 
 
@@ -82,7 +109,10 @@ class Outcomes(Source):
 
 
 class Events(Source):
-    """``[events]``: what leads did; types named in ``by_sales`` are made by sales and off unless in ``use``."""
+    """``[events]``: what leads did; types named in ``by_sales`` are made by sales and off unless in ``use``.
+
+    ``tracked`` names a column of the leads that says whether a lead's events can be seen at all.
+    """
 
     lead_id: str = "lead_id"
     occurred_at: str = "occurred_at"
@@ -94,6 +124,7 @@ class Events(Source):
     recorded_at: str = "recorded_at"
     by_sales: Names = ()
     use: Names = ()
+    tracked: str | None = None
     max_unknown_share: Annotated[float, Field(ge=0, le=1)] = 0.2
 
 
@@ -167,11 +198,21 @@ class Snapshots(Section):
 
 
 class Features(Section):
-    """``[features]``: windows, half-lives and caps of the engagement features, in days."""
+    """``[features]``: which families of features, their windows and half-lives in days, and how many names they get.
+
+    Absent ``families`` means all that have been found to help.
+    """
+
+    families: Annotated[tuple[Family, ...] | None, Strict(False)] = None
 
     windows_days: Annotated[tuple[Annotated[int, Field(ge=1)], ...], Strict(False)] = (1, 7, 30, 90)
     half_lives_days: Annotated[tuple[Annotated[int, Field(ge=1)], ...], Strict(False)] = (7, 30)
     max_event_types: Annotated[int, Field(ge=1, le=500)] = 40
+    max_assets: Annotated[int, Field(ge=0, le=500)] = 20
+    max_channels: Annotated[int, Field(ge=0, le=100)] = 10
+    max_pairs: Annotated[int, Field(ge=0, le=100)] = 10
+    pair_days: Annotated[int, Field(ge=1, le=3650)] = 7
+    session_gap_minutes: Annotated[int, Field(ge=1, le=1440)] = 30
 
 
 class ModelSettings(Section):

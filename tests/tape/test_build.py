@@ -61,7 +61,7 @@ def test_table_when_marks_are_reordered_or_repeated_then_rows_follow_them(make: 
 def test_whole_keys_when_a_key_spans_many_batches_then_it_comes_in_one_piece() -> None:
     keys = np.repeat([0, 1, 2, 3], [1, 7, 2, 5]).astype(np.int32)
     columns = dict.fromkeys(("time", "asset", "known"), np.arange(15))
-    small = dict.fromkeys(("lead", "type"), np.zeros(15, dtype=np.int32))
+    small = dict.fromkeys(("lead", "type", "channel"), np.zeros(15, dtype=np.int32))
     rows = pa.table({"key": keys, **columns, "kind": np.ones(15, dtype=np.int8), **small, "value": np.zeros(15)})
     tapes = list(whole_keys(rows.to_batches(max_chunksize=2)))
     assert [sorted(set(t.key.tolist())) for t in tapes] == [[0], [1], [2], [3]]

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from mqlml.tape.compiling import compiled
 from mqlml.tape.features import Attribute, FeatureSet
-from mqlml.tape.kernel import DAY_US, _compiled, play, recipe_of
+from mqlml.tape.kernel import DAY_US, play, recipe_of
 from mqlml.tape.state import Tape
 
 WEB_AND_FORM = FeatureSet(event_types=("web", "form"), valued_types=("form",), assets=True, other=True)
@@ -164,6 +165,7 @@ def test_days_when_before_1970_then_they_are_calendar_days_too() -> None:
         lead=np.zeros(5, dtype=np.int64),
         type=0 * ones,
         asset=np.full(5, -1),
+        channel=-ones,
         value=np.zeros(5),
         known=time,
     )
@@ -222,7 +224,7 @@ def test_kernel_when_compiled_code_can_be_kept_nowhere_then_it_compiles_anyway(m
     from numba.core import caching
 
     monkeypatch.setattr(caching.CompileResultCacheImpl, "_locator_classes", [])
-    assert _compiled(twice)(21) == 42
+    assert compiled(twice)(21) == 42
 
 
 def twice(number: int) -> int:

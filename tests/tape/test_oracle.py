@@ -9,7 +9,8 @@ import pyarrow as pa
 import pytest
 
 from mqlml.tape.build import build_features
-from mqlml.tape.features import Attribute, Feature, FeatureSet, learn_feature_set
+from mqlml.tape.features import BASE_FAMILIES, Attribute, Feature, FeatureSet
+from mqlml.tape.vocabulary import learn_feature_set
 
 SEEDS = range(8)
 LEADS = [f"lead {number}" for number in range(10)]
@@ -138,7 +139,9 @@ def test_every_feature_when_the_history_is_random_then_equals_plain_sql(make: An
     marks = make.marks(*((str(rng.choice(LEADS)), moment(make, rng)) for _ in range(120)))
     features = learn_feature_set(
         history,
-        make.config(features={"max_event_types": 3}, events={"path": "e", "by_sales": ["call"]}),
+        make.config(
+            features={"max_event_types": 3, "families": BASE_FAMILIES}, events={"path": "e", "by_sales": ["call"]}
+        ),
         until=None,
         attributes=["stage", "size", "source", "score"],
     )

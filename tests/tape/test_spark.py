@@ -19,8 +19,9 @@ from mqlml.errors import DataRefused, EngineError, UsageError
 from mqlml.history.contract import History
 from mqlml.tape.build import build_features
 from mqlml.tape.engine import Engine, LocalEngine, remote_tape
-from mqlml.tape.features import FeatureSet, learn_feature_set
+from mqlml.tape.features import FeatureSet
 from mqlml.tape.spark import SparkEngine, SparkSettings
+from mqlml.tape.vocabulary import learn_feature_set
 
 pytestmark = pytest.mark.slow
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
-from mqlml.tape.features import Attribute, Feature, FeatureSet, learn_feature_set
+from mqlml.tape.columns import Attribute, Feature, Pair
+from mqlml.tape.features import FeatureSet
+from mqlml.tape.vocabulary import learn_feature_set
 
-__all__ = ["Attribute", "Feature", "FeatureSet", "learn_feature_set"]
+__all__ = ["Attribute", "Feature", "FeatureSet", "Pair", "learn_feature_set"]

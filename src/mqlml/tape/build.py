@@ -11,18 +11,24 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mqlml.errors import DataRefused, Problem
+from mqlml.tape.columns import OTHER
 from mqlml.tape.engine import remote_tape
-from mqlml.tape.kernel import DAY_US, MARK, play, recipe_of
-from mqlml.tape.state import Tape
+from mqlml.tape.kernel import play, recipe_of
+from mqlml.tape.pace import TRACKING_LEVELS, TRACKING_NAME
+from mqlml.tape.state import DAY_US, MARK, Tape
 
 if TYPE_CHECKING:
     from mqlml.history.contract import History
+    from mqlml.tape.columns import Feature
     from mqlml.tape.features import Attribute, FeatureSet
 
 Levels = dict[str, tuple[str, ...]]
 """For each category with a field history its values, by code."""
 
 _MOMENT = pa.timestamp("us", tz="UTC")
+# What a column of the leads says of their tracking; no feature has a name without a dot.
+_TOLD = "tracked"
+_NO = ("false", "no", "0", "n", "f")
 _TYPES = {
     "key": "i4",
     "time": "i8",
@@ -30,6 +36,7 @@ _TYPES = {
     "lead": "i8",
     "type": "i4",
     "asset": "i8",
+    "channel": "i4",
     "value": "f8",
     "known": "i8",
 }
@@ -72,17 +79,22 @@ def known_at_creation(history: History, marks: pa.Table, features: FeatureSet) -
     Returns
     -------
     pa.Table
-        lead_id, at, the features that are attributes known at creation and the age, rows in the order of ``marks``.
+        lead_id, at, the features that are attributes known at creation, the age, and where a column tells who can be
+        tracked what it says; rows in the order of ``marks``.
     """
     leads = _lead_rows(history, marks)
     _check_attributes(history, features)
     at = marks["at"].cast(_MOMENT)
     columns: dict[str, pa.Array | pa.ChunkedArray] = {"lead_id": marks["lead_id"], "at": at}
-    for attribute, feature in zip(features.attributes, features.attribute_features, strict=True):
-        if attribute.source == "creation":
+    creation = {a.name: a for a in features.attributes if a.source == "creation"}
+    for feature, place in features.placed:
+        if feature.name == TRACKING_NAME and features.tracked is not None:
+            columns[_TOLD] = history.attributes[features.tracked].take(leads)
+        elif place is None and feature.family == "age":
+            columns[feature.name] = pa.array(_age_days(history, at, leads))
+        elif place is None:
+            attribute = creation[feature.criterion]
             columns[feature.name] = _at_creation(history.attributes[attribute.name], attribute, leads)
-    if features.age:
-        columns["time.age_days"] = pa.array(_age_days(history, at, leads))
     return pa.table(columns)
 
 
@@ -93,23 +105,23 @@ def feature_table(features: FeatureSet, known: pa.Table, values: npt.NDArray[np.
     ----------
     features : FeatureSet
     known : pa.Table
-        As ``known_at_creation`` gives it, or some of its rows.
+        As ``known_at_creation`` gives it, or some of its rows; texts may be plain.
     values : ndarray of float64, shape (recipe width, rows)
         What the kernel wrote, a row of ``known`` a column.
     levels : dict of str to tuple of str
-        Values of the categories with a field history, by code.
+        Values of the categories with a field history, and of the stage, by code.
     """
     columns: dict[str, pa.Array | pa.ChunkedArray] = {"lead_id": known["lead_id"], "at": known["at"]}
     played = iter(values)
-    for attribute, feature in zip(features.attributes, features.attribute_features, strict=True):
-        if attribute.source == "creation":
+    levels = {**_levels(features), **levels}
+    for feature, place in features.placed:
+        if place is None:
             columns[feature.name] = _categorised(known[feature.name])
-        else:
-            columns[feature.name] = _as_of(next(played), attribute, levels)
-    if features.age:
-        columns["time.age_days"] = known["time.age_days"]
-    for feature in features.event_features:
-        columns[feature.name] = pa.array(next(played))
+            continue
+        numbers = next(played)
+        if _TOLD in known.column_names and feature.name == TRACKING_NAME:
+            numbers = _told_tracking(numbers, known[_TOLD])
+        columns[feature.name] = _as_of(numbers, feature, levels)
     return pa.table(columns)
 
 
@@ -193,6 +205,14 @@ def _played(
         return values, tape.levels
 
 
+def _levels(features: FeatureSet) -> dict[str, tuple[str, ...]]:
+    """The names behind the codes that do not depend on the history."""
+    types, channels = (*features.event_types, OTHER), (*features.channels, OTHER)
+    ends = {f"journey.{end}_type": types for end in ("first", "last")}
+    ends |= {f"journey.{end}_channel": channels for end in ("first", "last")}
+    return {**ends, TRACKING_NAME: TRACKING_LEVELS}
+
+
 def _lead_rows(history: History, marks: pa.Table) -> pa.Array:
     rows = pc.index_in(marks["lead_id"], value_set=history.leads["lead_id"].combine_chunks())
     if rows.null_count:
@@ -204,6 +224,7 @@ def _lead_rows(history: History, marks: pa.Table) -> pa.Array:
 
 def _check_attributes(history: History, features: FeatureSet) -> None:
     problems = [_problem(a, history.attributes) for a in features.attributes if a.source == "creation"]
+    problems.append(_untold(features, history.attributes))
     found = [problem for problem in problems if problem is not None]
     if found:
         raise DataRefused(found)
@@ -219,6 +240,16 @@ def _problem(attribute: Attribute, table: pa.Table) -> Problem | None:
         what = "the features need numbers and the column holds text"
         return Problem("not-a-number", "leads", what, fix, column=attribute.name)
     return None
+
+
+def _untold(features: FeatureSet, table: pa.Table) -> Problem | None:
+    """Whether the column that says who can be tracked is needed and missing."""
+    asked = any(feature.name == TRACKING_NAME for feature in features.features)
+    if features.tracked is None or not asked or features.tracked in table.column_names:
+        return None
+    what = "[events] tracked names this column and it is not there"
+    fix = "supply it as text or number, do not exclude it, or remove [events] tracked and train again"
+    return Problem("missing-column", "leads", what, fix, column=features.tracked)
 
 
 def _at_creation(column: pa.ChunkedArray, attribute: Attribute, leads: pa.ChunkedArray) -> pa.Array:
@@ -242,12 +273,26 @@ def _dictionary(column: pa.ChunkedArray) -> pa.DictionaryArray:
     return text.dictionary_encode()
 
 
-def _as_of(values: npt.NDArray[np.float64], attribute: Attribute, levels: dict[str, tuple[str, ...]]) -> pa.Array:
-    if attribute.kind == "number":
+def _as_of(values: npt.NDArray[np.float64], feature: Feature, levels: dict[str, tuple[str, ...]]) -> pa.Array:
+    if feature.kind == "number":
         return pa.array(values)
     missing = np.isnan(values)
     codes = pa.array(np.where(missing, 0, values).astype(np.int32), mask=missing)
-    return _category(codes, pa.array(levels.get(attribute.name, ()), pa.string()))
+    return _category(codes, pa.array(levels.get(feature.name, ()), pa.string()))
+
+
+def _told_tracking(codes: npt.NDArray[np.float64], told: pa.ChunkedArray) -> npt.NDArray[np.float64]:
+    """Correct what events let suppose by what a column tells of each lead: its events can be seen, or cannot."""
+    if pa.types.is_floating(told.type):
+        no = pc.equal(told, 0.0)
+    else:
+        text = pc.utf8_lower(pc.utf8_trim_whitespace(told.cast(pa.string())))
+        no = pc.is_in(text, value_set=pa.array(_NO))
+    known = pc.is_valid(told).to_numpy()
+    untracked, silent = (TRACKING_LEVELS.index(level) for level in ("untracked", "silent"))
+    corrected = np.where(known & (codes == untracked), silent, codes)
+    cannot = known & pc.fill_null(no, False).to_numpy()  # noqa: FBT003 - as pyarrow has it
+    return np.where(cannot & ~np.isnan(codes), untracked, corrected)
 
 
 def _category(codes: pa.Array, dictionary: pa.Array) -> pa.Array:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Literal, Protocol, cast
@@ -62,6 +62,9 @@ class RemoteTape(RemoteEvents, Protocol):
 
     def count_event_types(self, until: datetime | None) -> list[TypeCount]:
         """Count the events of known leads by type, as ``tape.local`` does."""
+
+    def count_names(self, column: str, *, until: datetime | None, without: Sequence[str]) -> dict[str, int]:
+        """Count the events of known leads by the asset or channel they name, those of some event types left out."""
 
     def play(self, history: History, marks: pa.Table, features: FeatureSet) -> Played:
         """Play the tape of the leads in ``marks`` (lead_id, time, position; see ``tape.local.sorted_tape``)."""

@@ -2,63 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from datetime import datetime
-from typing import TYPE_CHECKING, Any, Literal
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from functools import cached_property
+from typing import Any
 
-import pyarrow as pa
+from mqlml.tape.columns import ANY_ACTIVITY, LEAD_AGE, OTHER, RESERVED, Attribute, Feature, Pair, Placed
+from mqlml.tape.families import BASE_FAMILIES, DEFAULT_FAMILIES, FAMILIES, placed_features
+from mqlml.tape.layout import Layout, layout_of
 
-if TYPE_CHECKING:
-    from mqlml.config import Config
-    from mqlml.history.contract import History
+__all__ = [
+    "ANY_ACTIVITY",
+    "BASE_FAMILIES",
+    "DEFAULT_FAMILIES",
+    "FAMILIES",
+    "LEAD_AGE",
+    "OTHER",
+    "RESERVED",
+    "Attribute",
+    "Feature",
+    "FeatureSet",
+    "Pair",
+]
 
-Kind = Literal["number", "category"]
-Group = Literal["fit", "engagement", "timing"]
+Windows = tuple[tuple[int | None, int | None], ...]
+"""Place among the windows and length in days; ``(None, None)`` is the whole past."""
 
-ANY_ACTIVITY = "any activity"
-LEAD_AGE = "age of the lead"
-OTHER = "other"
-# These words name features of their own; a user's event type of the same name counts as "other".
-RESERVED_TYPES = frozenset({"any", OTHER})
 _LONG_WINDOWS = 2
-
-
-@dataclass(frozen=True)
-class Attribute:
-    """A column of the leads table that is used.
-
-    Parameters
-    ----------
-    name : str
-        The user's own column name.
-    kind : {"number", "category"}
-    source : {"creation", "history"}
-        ``"creation"``: the value in the leads table, declared or audited as known when the lead was created.
-        ``"history"``: the value that the field history shows for the moment of the snapshot.
-    """
-
-    name: str
-    kind: Kind
-    source: Literal["creation", "history"]
-
-
-@dataclass(frozen=True)
-class Feature:
-    """One column of the feature table, with the words that explain it.
-
-    ``window_days`` is ``None`` where a feature has no window or looks at the whole past.
-    """
-
-    name: str
-    family: str
-    group: Group
-    criterion: str
-    unit: str
-    description: str
-    kind: Kind = "number"
-    event_type: str | None = None
-    window_days: int | None = None
 
 
 @dataclass(frozen=True)
@@ -82,9 +52,29 @@ class FeatureSet:
     dropped_types : tuple of str
         Types made by sales: none of their events is looked at.
     assets : bool
-        Whether events name assets, so that distinct assets are counted.
+        Whether events name assets, so that distinct assets and repeated visits are counted.
     age : bool
         Whether leads have a date of creation.
+    named_assets, channels : tuple of str
+        Assets and channels with features of their own, most frequent first at training.
+    other_assets, other_channels : bool
+        Whether those beyond the named ones share features under the name ``other``.
+    pairs : tuple of Pair
+        Two event types in order, each with features of its own.
+    families : tuple of str
+        Which families of ``FAMILIES`` are on.
+    stages : bool
+        Whether it is told when leads entered a stage.
+    accounts : bool
+        Whether accounts have several leads.
+    zone : str
+        Name of the time zone whose days and hours count.
+    session_gap_minutes : int
+        A longer pause between two events of a lead begins a new session.
+    tracked : str or None
+        Column of the leads table that says whether a lead's events can be seen at all.
+    traffic : object or None
+        Rules that say which events people did not make.
     """
 
     event_types: tuple[str, ...] = ()
@@ -96,24 +86,44 @@ class FeatureSet:
     dropped_types: tuple[str, ...] = ()
     assets: bool = False
     age: bool = True
+    named_assets: tuple[str, ...] = ()
+    other_assets: bool = False
+    channels: tuple[str, ...] = ()
+    other_channels: bool = False
+    pairs: tuple[Pair, ...] = ()
+    families: tuple[str, ...] = BASE_FAMILIES
+    stages: bool = False
+    accounts: bool = False
+    zone: str = "UTC"
+    session_gap_minutes: int = 30
+    tracked: str | None = None
+    traffic: Any | None = None
+
+    @cached_property
+    def placed(self) -> tuple[Placed, ...]:
+        """Every feature in the order of the feature table's columns, with its place in the kernel's panel."""
+        return placed_features(self, self.layout)
+
+    @cached_property
+    def layout(self) -> Layout:
+        """Where the numbers of the kernel's panel stand."""
+        return layout_of(self)
 
     @property
     def features(self) -> tuple[Feature, ...]:
         """Every feature in the order of the feature table's columns."""
-        return (*self.attribute_features, *self._age_features(), *self.event_features)
+        return tuple(placed.feature for placed in self.placed)
 
     @property
     def attribute_features(self) -> tuple[Feature, ...]:
-        """One feature an attribute, in the order of ``attributes``."""
-        return tuple(_attribute_feature(attribute) for attribute in self.attributes)
+        """The features that are attributes, in the order of ``attributes``."""
+        return tuple(feature for feature in self.features if feature.family == "attribute")
 
     @property
     def event_features(self) -> tuple[Feature, ...]:
-        """The features that events feed, in the order in which the kernel writes them."""
-        if not self.named_types:
-            return ()
-        per_type = (f for event_type in self.named_types for f in self._type_features(event_type))
-        return (*self._any_features(), *per_type)
+        """The features that the tape feeds, attributes apart."""
+        played = (placed.feature for placed in self.placed if placed.place is not None)
+        return tuple(feature for feature in played if feature.family != "attribute")
 
     @property
     def history_attributes(self) -> tuple[Attribute, ...]:
@@ -126,9 +136,39 @@ class FeatureSet:
         return (*self.event_types, OTHER) if self.other else self.event_types
 
     @property
-    def long_windows_days(self) -> tuple[int, ...]:
-        """The windows over which values are summed and assets counted: the longest two."""
-        return self.windows_days[-_LONG_WINDOWS:]
+    def windows(self) -> Windows:
+        """All windows and the whole past."""
+        return (*enumerate(self.windows_days), (None, None))
+
+    @property
+    def long_windows(self) -> Windows:
+        """The windows over which values are summed and assets counted: the longest two and the whole past."""
+        return self.windows[-_LONG_WINDOWS - 1 :]
+
+    @property
+    def identifies_assets(self) -> bool:
+        """Whether it must be known which events were on the same asset."""
+        return bool(self.named_types) and self.assets and bool({"assets", "visits"} & set(self.families))
+
+    @property
+    def counts_assets(self) -> bool:
+        """Whether events on the named assets are counted one by one."""
+        return bool(self.named_types and self.named_assets) and "asset_counts" in self.families
+
+    @property
+    def uses_channels(self) -> bool:
+        """Whether it must be known through which channel an event came."""
+        return bool(self.named_types and self.channels) and bool({"channels", "journey"} & set(self.families))
+
+    @property
+    def follows_stages(self) -> bool:
+        """Whether the stages that leads entered are looked at."""
+        return self.stages and "stage" in self.families
+
+    @property
+    def watches_accounts(self) -> bool:
+        """Whether the other leads of an account are looked at."""
+        return self.accounts and "account" in self.families
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -137,6 +177,10 @@ class FeatureSet:
             return ()
         names = ", ".join(repr(name) for name in self.dropped_types)
         return (f"Events made by sales are not used as features: {names}; name them in [events] use to change that.",)
+
+    def type_code(self, event_type: str) -> int:
+        """The code of a named type on a tape; ``other`` has the one beyond the vocabulary."""
+        return len(self.event_types) if event_type == OTHER else self.event_types.index(event_type)
 
     def to_dict(self) -> dict[str, Any]:
         """Turn into plain JSON data; ``from_dict`` gives an equal feature set back."""
@@ -153,135 +197,48 @@ class FeatureSet:
         """
         plain: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in data.items()}
         attributes = tuple(Attribute(**attribute) for attribute in plain.pop("attributes", ()))
-        return cls(attributes=attributes, **plain)
+        pairs = tuple(Pair(**pair) for pair in plain.pop("pairs", ()))
+        return cls(attributes=attributes, pairs=pairs, **plain)
+
+    def diff(self, other: FeatureSet) -> tuple[str, ...]:
+        """Say in plain sentences how another feature set differs; empty where it computes the same.
+
+        Parameters
+        ----------
+        other : FeatureSet
+            The newer one: what only it has is "added".
+        """
+        sentences = []
+        for field in fields(self):
+            before, after = getattr(self, field.name), getattr(other, field.name)
+            if before != after:
+                sentences.append(_difference(field.name.replace("_", " "), before, after))
+        return tuple(sentences)
 
     def dictionary(self) -> str:
         """Describe every feature in plain words, as a Markdown table."""
         rows = (f"| {_cell(f.name)} | {_cell(f.description)} | {f.unit} | {f.group} |" for f in self.features)
         return "\n".join(["| feature | meaning | unit | group |", "|---|---|---|---|", *rows, ""])
 
-    def _age_features(self) -> tuple[Feature, ...]:
-        if not self.age:
-            return ()
-        text = "Days since the lead was created."
-        return (Feature("time.age_days", "age", "timing", LEAD_AGE, "days", text),)
 
-    def _any_features(self) -> Iterator[Feature]:
-        yield from self._counts(None)
-        for window in (*self.windows_days, None):
-            yield _event_feature(None, "active_days", window, "days", f"Days (UTC) with any activity {_when(window)}.")
-        for window in (*self.long_windows_days, None) if self.assets else ():
-            text = f"Different assets (pages, files, forms ...) that the lead used {_when(window)}."
-            yield _event_feature(None, "assets", window, "assets", text)
-        yield _timing_feature(None, "days_since_last", "recency", "Days since the lead last did anything.")
-        yield _timing_feature(None, "days_since_first", "first_touch", "Days since the lead first did anything.")
-        for days in self.half_lives_days:
-            text = f"Events so far, each counting half as much after every {_days(days)}."
-            yield _event_feature(None, "intensity", days, "events", text)
-
-    def _type_features(self, event_type: str) -> Iterator[Feature]:
-        yield from self._counts(event_type)
-        text = f"Days since the last {_quoted(event_type)}."
-        yield _timing_feature(event_type, "days_since_last", "recency", text)
-        for window in (*self.long_windows_days, None) if event_type in self.valued_types else ():
-            text = f"Sum of the values of {_quoted(event_type)} events {_when(window)}."
-            yield _event_feature(event_type, "value", window, "as recorded", text)
-
-    def _counts(self, event_type: str | None) -> Iterator[Feature]:
-        what = "events" if event_type is None else f"{_quoted(event_type)} events"
-        for window in (*self.windows_days, None):
-            yield _event_feature(event_type, "count", window, "events", f"Number of {what} {_when(window)}.")
+def _difference(what: str, before: Any, after: Any) -> str:
+    if not isinstance(before, tuple):
+        return f"{what.capitalize()}: {before!r} became {after!r}."
+    changes = [_listed("added", [v for v in after if v not in before])]
+    changes.append(_listed("removed", [v for v in before if v not in after]))
+    return f"{what.capitalize()}: {'; '.join(filter(None, changes)) or 'another order'}."
 
 
-def learn_feature_set(
-    history: History, config: Config, *, until: datetime | None, attributes: Sequence[str]
-) -> FeatureSet:
-    """Choose the features from what was known strictly before ``until``.
-
-    Parameters
-    ----------
-    history : History
-    config : Config
-        ``[features]`` gives windows, half-lives and the number of event types; ``[events]`` those made by sales.
-    until : datetime or None
-        Moment with a zone; ``None`` in a history without dates.
-    attributes : sequence of str
-        Columns that may be used. One that occurs anywhere in the field history is never taken from the leads table,
-        whose value may be younger than the snapshot.
-
-    Returns
-    -------
-    FeatureSet
-    """
-    from mqlml.tape import local
-
-    dated = history.leads["created_at"].null_count < history.leads.num_rows
-    sales = tuple(sorted(set(config.events.by_sales) - set(config.events.use))) if config.events else ()
-    counts = [c for c in local.count_event_types(history, until=until) if c.event_type not in sales] if dated else []
-    ranked = sorted((c for c in counts if c.event_type not in RESERVED_TYPES), key=lambda c: (-c.events, c.event_type))
-    kept = tuple(c.event_type for c in ranked[: config.features.max_event_types])
-    changed = local.changed_fields(history)
-    return FeatureSet(
-        event_types=kept,
-        windows_days=tuple(sorted(set(config.features.windows_days))),
-        half_lives_days=tuple(sorted(set(config.features.half_lives_days))),
-        attributes=tuple(_attribute(name, history.attributes, changed) for name in attributes),
-        other=len(counts) > len(kept),
-        valued_types=_valued_types(counts, kept),
-        dropped_types=sales,
-        assets=any(c.assets for c in counts),
-        age=dated,
-    )
+def _listed(what: str, values: list[Any]) -> str:
+    return f"{what} {', '.join(map(_named, values))}" if values else ""
 
 
-def _valued_types(counts: Sequence[Any], kept: Sequence[str]) -> tuple[str, ...]:
-    valued = {c.event_type if c.event_type in kept else OTHER for c in counts if c.values}
-    return tuple(name for name in (*kept, OTHER) if name in valued)
-
-
-def _attribute(name: str, table: pa.Table, changed: frozenset[str]) -> Attribute:
-    number = name in table.column_names and pa.types.is_floating(table.schema.field(name).type)
-    return Attribute(name, "number" if number else "category", "history" if name in changed else "creation")
-
-
-def _attribute_feature(attribute: Attribute) -> Feature:
-    text = {
-        "creation": f"Value of '{attribute.name}' when the lead was created.",
-        "history": f"Value of '{attribute.name}' at that moment, from the field history.",
-    }[attribute.source]
-    unit = "as recorded" if attribute.kind == "number" else "category"
-    return Feature(f"lead.{attribute.name}", "attribute", "fit", attribute.name, unit, text, kind=attribute.kind)
-
-
-def _event_feature(event_type: str | None, measure: str, window: int | None, unit: str, text: str) -> Feature:
-    return Feature(
-        name=f"events.{event_type or 'any'}.{measure}_{'ever' if window is None else f'{window}d'}",
-        family=measure,
-        group="engagement",
-        criterion=event_type or ANY_ACTIVITY,
-        unit=unit,
-        description=text,
-        event_type=event_type,
-        window_days=window,
-    )
-
-
-def _timing_feature(event_type: str | None, measure: str, family: str, text: str) -> Feature:
-    name = f"events.{event_type or 'any'}.{measure}"
-    criterion = event_type or ANY_ACTIVITY
-    return Feature(name, family, "timing", criterion, "days", text, event_type=event_type)
-
-
-def _quoted(event_type: str) -> str:
-    return "other (less frequent)" if event_type == OTHER else f"'{event_type}'"
-
-
-def _when(window: int | None) -> str:
-    return "so far" if window is None else f"in the last {_days(window)}"
-
-
-def _days(days: int) -> str:
-    return "day" if days == 1 else f"{days} days"
+def _named(value: Any) -> str:
+    if isinstance(value, Attribute):
+        return f"'{value.name}' ({value.kind}, {value.source})"
+    if isinstance(value, Pair):
+        return f"'{value.first}' > '{value.then}' within {value.within_days} days"
+    return repr(value)
 
 
 def _cell(text: str) -> str:

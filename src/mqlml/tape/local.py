@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -13,16 +13,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mqlml.errors import EngineError
+from mqlml.tape import rows
 from mqlml.tape.engine import remote_tape
-from mqlml.tape.kernel import BEGINNING_US, CHANGE, EVENT, MARK
 
 if TYPE_CHECKING:
     from mqlml.history.contract import History
     from mqlml.tape.features import FeatureSet
 
 _MEMORY_PER_THREAD = 512 * 2**20
-# Missing values come first, as everywhere in Spark: of two changes at one moment the one that names a value holds.
-ORDER = "key, time, kind, lead, type, asset, channel, value NULLS FIRST"
 
 
 @dataclass(frozen=True)
@@ -42,9 +40,9 @@ class SortedTape:
     Parameters
     ----------
     batches : iterable of RecordBatch
-        Columns key, time, kind, lead, type, asset, value, known; a batch may cut a key in two.
+        Columns key, time, kind, lead, type, asset, channel, value, known; a batch may cut a key in two.
     levels : dict of str to tuple of str
-        For each category with a field history its values, by code.
+        For each feature that is a category with a field history, and for the stage, its values by code.
     """
 
     batches: Iterable[pa.RecordBatch]
@@ -108,126 +106,55 @@ def _tape(history: History, marks: pa.Table, features: FeatureSet, *, batch_rows
     connection = history.connection
     sources = {
         "tape_marks": marks,
-        "tape_history_leads": history.leads.select(["lead_id", "account_id"]),
+        "tape_history_leads": history.leads.select(["lead_id", "account_id", "created_at"]),
         "tape_types": type_codes(features),
+        "tape_named_assets": codes_of("asset", features.named_assets if features.counts_assets else ()),
+        "tape_channels": codes_of("channel", features.channels),
         "tape_fields": _field_codes(features),
         "tape_attributes": _attribute_values(history, features),
     }
     with _bounded(connection), _registered(connection, sources), _temporary(connection):
-        connection.execute(_LEADS)
+        connection.execute(rows.leads_table(features))
         end = pc.max(marks["time"]).as_py()
         has_events = bool(features.named_types) and "events" in history.tables
-        has_changes = bool(features.history_attributes)
-        if has_events and features.assets:
-            connection.execute(_ASSETS)
+        has_changes = bool(features.history_attributes) or _has_stages(history, features)
+        if has_events and (features.identifies_assets or features.counts_assets):
+            connection.execute(rows.assets_table(features))
         if has_changes:
-            connection.execute(_values(history))
-            connection.execute(_LEVELS)
-        query = _tape_query(history, features, end=end, has_events=has_events, has_changes=has_changes)
+            connection.execute(_values(history, features))
+            connection.execute(rows.LEVELS)
+        query = _tape_query(features, end=end, has_events=has_events, has_changes=has_changes)
         levels = _levels(connection, features) if has_changes else {}
         with connection.sql(query).to_arrow_reader(batch_rows) as reader:  # an open result would block the connection
             yield SortedTape(reader, levels)
 
 
-_LEADS = """
-CREATE TEMP TABLE tape_leads AS
-SELECT lead_id,
-       (dense_rank() OVER (ORDER BY is_alone, name) - 1)::INTEGER AS key,
-       (row_number() OVER (PARTITION BY is_alone, name ORDER BY lead_id) - 1)::INTEGER AS lead
-FROM (SELECT lead_id, account_id IS NULL AS is_alone, coalesce(account_id, lead_id) AS name FROM tape_history_leads)
-SEMI JOIN tape_marks USING (lead_id)
-"""
-
-_ASSETS = """
-CREATE TEMP TABLE tape_assets AS
-SELECT asset, row_number() OVER (ORDER BY asset) - 1 AS code
-FROM (SELECT DISTINCT asset FROM events WHERE asset IS NOT NULL)
-"""
-
-_CHANNELS = """
-CREATE TEMP TABLE tape_channels AS
-SELECT channel, (row_number() OVER (ORDER BY channel) - 1)::INTEGER AS code
-FROM (SELECT DISTINCT channel FROM events WHERE channel IS NOT NULL)
-"""
-
-_LEVELS = """
-CREATE TEMP TABLE tape_levels AS
-SELECT type, value, (row_number() OVER (PARTITION BY type ORDER BY value) - 1)::DOUBLE AS code
-FROM (SELECT DISTINCT type, value FROM tape_values WHERE NOT is_number AND value IS NOT NULL)
-"""
-
-_MARK_ROWS = f"""
-SELECT key, time, {MARK}::TINYINT, lead, -1::INTEGER, position, -1::INTEGER, 0::DOUBLE, time
-FROM tape_marks JOIN tape_leads USING (lead_id)
-"""
-
-_CHANGE_ROWS = f"""
-SELECT v.key, v.time, {CHANGE}::TINYINT, v.lead, v.type, -1::BIGINT, -1::INTEGER, coalesce(v.number, l.code), v.time
-FROM tape_values v LEFT JOIN tape_levels l ON NOT v.is_number AND l.type = v.type AND l.value = v.value
-"""
-
-
-def _event_rows(features: FeatureSet, *, channels: bool, end: int) -> str:
-    asset = "coalesce(a.code, -1)::BIGINT" if features.assets else "-1::BIGINT"
-    assets = "LEFT JOIN tape_assets a ON a.asset = e.asset" if features.assets else ""
-    channel = "coalesce(c.code, -1)::INTEGER" if channels else "-1::INTEGER"
-    channel_codes = "LEFT JOIN tape_channels c ON c.channel = e.channel" if channels else ""
-    beyond = len(features.event_types)
-    return f"""
-    SELECT l.key, epoch_us(e.occurred_at), {EVENT}::TINYINT, l.lead, coalesce(t.code, {beyond})::INTEGER,
-           {asset}, {channel}, CASE WHEN isfinite(e.value) THEN e.value ELSE 0 END,
-           epoch_us(coalesce(e.recorded_at, e.occurred_at))
-    FROM events e JOIN tape_leads l ON l.lead_id = e.lead_id
-    LEFT JOIN tape_types t ON t.event_type = e.event_type {assets} {channel_codes}
-    WHERE e.occurred_at < make_timestamp({end}) AND coalesce(t.code, 0) >= 0
-    """
-
-
-def _tape_query(history: History, features: FeatureSet, *, end: int, has_events: bool, has_changes: bool) -> str:
+def _tape_query(features: FeatureSet, *, end: int, has_events: bool, has_changes: bool) -> str:
     parts = []
     if has_events:
-        found = history.connection.execute("SELECT 1 FROM events WHERE channel IS NOT NULL LIMIT 1").fetchone()
-        if found:
-            history.connection.execute(_CHANNELS)
-        parts.append(_event_rows(features, channels=bool(found), end=end))
+        parts.append(rows.event_rows(features, end=end))
     if has_changes:
-        parts.append(_CHANGE_ROWS)
+        parts.append(rows.CHANGE_ROWS)
+    if features.watches_accounts:
+        parts.append(rows.created_rows(end=end))
     # The marks last: behind a small first part DuckDB 2.0 runs out of memory where it would else spill.
-    rows = " UNION ALL ".join([*parts, _MARK_ROWS])
-    names = "key, time, kind, lead, type, asset, channel, value, known"
-    return f"SELECT * EXCLUDE (channel) FROM ({rows}) tape({names}) ORDER BY {ORDER}"
+    query = " UNION ALL ".join([*parts, rows.MARK_ROWS])
+    return f"SELECT * FROM ({query}) tape({rows.COLUMNS}) ORDER BY {rows.ORDER}"
 
 
-def _values(history: History) -> str:
+def _values(history: History, features: FeatureSet) -> str:
     # A field's value before its first change is what that change replaced; where nothing ever changed it is the value
     # in the leads table. Both only where the history says what was replaced: else today's value could stand there.
     parts = []
     if "changes" in history.tables:
-        parts.append("SELECT lead_id, field, epoch_us(changed_at) AS time, value FROM changes")
+        parts.append(rows.CHANGED_VALUES)
         if _has_old_value(history):
-            parts += [_OLD_VALUES, _UNCHANGED_VALUES]
-    if not parts:
-        parts.append("SELECT lead_id, field, 0::BIGINT AS time, value FROM tape_attributes WHERE false")
-    return f"""
-    CREATE TEMP TABLE tape_values AS
-    SELECT l.key, l.lead, f.type, f.is_number, v.time, v.value,
-           CASE WHEN f.is_number AND isfinite(v.number) THEN v.number END AS number
-    FROM (SELECT *, TRY_CAST(value AS DOUBLE) AS number FROM ({" UNION ALL ".join(parts)})) v
-    JOIN tape_fields f ON f.field = v.field
-    JOIN tape_leads l ON l.lead_id = v.lead_id
-    """
+            parts += [rows.OLD_VALUES, rows.UNCHANGED_VALUES]
+    return rows.values_table(features, parts, with_stages=_has_stages(history, features))
 
 
-_OLD_VALUES = f"""
-SELECT lead_id, field, {BEGINNING_US}::BIGINT, old_value FROM changes
-QUALIFY row_number() OVER (PARTITION BY lead_id, field
-    ORDER BY changed_at, value NULLS FIRST, old_value NULLS FIRST) = 1
-"""
-
-_UNCHANGED_VALUES = f"""
-SELECT lead_id, field, {BEGINNING_US}::BIGINT, value
-FROM tape_attributes ANTI JOIN changes USING (lead_id, field)
-"""
+def _has_stages(history: History, features: FeatureSet) -> bool:
+    return features.follows_stages and "stages" in history.tables
 
 
 def _has_old_value(history: History) -> bool:
@@ -237,15 +164,16 @@ def _has_old_value(history: History) -> bool:
 
 def _levels(connection: duckdb.DuckDBPyConnection, features: FeatureSet) -> dict[str, tuple[str, ...]]:
     levels: dict[str, tuple[str, ...]] = {}
-    for place, attribute in enumerate(features.history_attributes):
+    fields = [*(f"lead.{attribute.name}" for attribute in features.history_attributes), "stage.current"]
+    for place, name in enumerate(fields):
         query = "SELECT value FROM tape_levels WHERE type = ? ORDER BY code"
-        levels[attribute.name] = tuple(row[0] for row in connection.execute(query, [place]).fetchall())
+        levels[name] = tuple(row[0] for row in connection.execute(query, [place]).fetchall())
     return levels
 
 
 def leads_of(history: History) -> pa.Table:
     """``lead_id``, ``key`` and ``lead`` (rank within the key) of the leads on the tape that is open."""
-    return history.connection.sql("FROM tape_leads").to_arrow_table()
+    return history.connection.sql("SELECT lead_id, key, lead FROM tape_leads").to_arrow_table()
 
 
 def type_codes(features: FeatureSet) -> pa.Table:
@@ -253,6 +181,11 @@ def type_codes(features: FeatureSet) -> pa.Table:
     names = (*features.event_types, *features.dropped_types)
     codes = [*range(len(features.event_types)), *(-1 for _ in features.dropped_types)]
     return pa.table({"event_type": pa.array(names, pa.string()), "code": pa.array(codes, pa.int32())})
+
+
+def codes_of(name: str, values: Sequence[str]) -> pa.Table:
+    """Codes of named values: their places."""
+    return pa.table({name: pa.array(values, pa.string()), "code": pa.array(range(len(values)), pa.int32())})
 
 
 def _field_codes(features: FeatureSet) -> pa.Table:
@@ -299,7 +232,7 @@ def _temporary(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
     try:
         yield
     finally:
-        for name in ("tape_leads", "tape_assets", "tape_channels", "tape_values", "tape_levels"):
+        for name in ("tape_leads", "tape_assets", "tape_values", "tape_levels"):
             connection.execute(f"DROP TABLE IF EXISTS {name}")
 
 

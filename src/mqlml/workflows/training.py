@@ -34,7 +34,7 @@ from mqlml.review.report import figures, model_card, render_report
 from mqlml.review.report import summary as figures_of
 from mqlml.tape.build import build_features
 from mqlml.tape.engine import LocalEngine
-from mqlml.tape.features import learn_feature_set
+from mqlml.tape.vocabulary import learn_feature_set
 from mqlml.workflows.opening import Opened, Progress, Quiet, open_history, refuse_leaks
 
 if TYPE_CHECKING:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -12,13 +12,15 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from mqlml.history.leads import USED
 from mqlml.tape.build import known_at_creation
 from mqlml.tape.engine import Played
-from mqlml.tape.kernel import EVENT, MARK, recipe_of
-from mqlml.tape.local import TypeCount, leads_of, sorted_tape, type_codes
+from mqlml.tape.kernel import recipe_of
+from mqlml.tape.local import TypeCount, codes_of, leads_of, sorted_tape, type_codes
 from mqlml.tape.spark.events import SparkEvents, ddl
 from mqlml.tape.spark.playing import Applying, Playing
 from mqlml.tape.spark.session import translated
+from mqlml.tape.state import EVENT, MARK
 
 if TYPE_CHECKING:
     from mqlml.history.contract import History
@@ -30,8 +32,8 @@ _BATCH_ROWS = 131_072
 # Rows of one file on their way back: few enough to be put in order in memory.
 _ROWS_PER_BUCKET = 65_536
 _COLUMNS = ("key", "time", "kind", "lead", "type", "asset", "name", "channel", "value", "known", "side")
-# ORDER of tape.local; assets and channels without a code are sorted by their text, which is the order of local codes.
-# Spark sorts nulls first, and texts by their bytes.
+# ORDER of tape.rows; assets without a code are sorted by their text, which is the order of their codes there. Spark
+# sorts nulls first, and texts by their bytes.
 _ORDER = ("key", "time", "kind", "lead", "type", "asset", "name", "channel", "value", "known")
 
 
@@ -43,6 +45,16 @@ class SparkTape(SparkEvents):
         """Count the events of known leads by type, strictly before ``until`` in ``recorded_at`` too."""
         counts = (c for c in self.counts(until) if c.used)
         return [TypeCount(c.event_type, c.events, c.values, c.assets) for c in counts]
+
+    def count_names(self, column: str, *, until: datetime | None, without: Sequence[str]) -> dict[str, int]:
+        """Count the events of known leads by the asset or channel they name, those of some event types left out."""
+        from pyspark.sql import functions as f
+
+        with translated("counting events"):
+            events = self.good(until).where(f"status = {USED}").where(f.col(column).isNotNull())
+            if without:
+                events = events.where(~f.col("event_type").isin(*without))
+            return {row[0]: row[1] for row in events.groupBy(column).count().collect()}
 
     def play(self, history: History, marks: pa.Table, features: FeatureSet) -> Played:
         """Play the tape of the leads in ``marks``; Spark writes the feature table, which is then read in parts."""
@@ -105,26 +117,51 @@ class SparkTape(SparkEvents):
         return rows.repartition("key").sortWithinPartitions(*_ORDER), levels
 
     def _event_rows(self, features: FeatureSet, leads: pa.Table, *, end: int) -> Any:
+        """What the leads did before ``end``, as ``tape.rows.event_rows`` says it in SQL."""
         from pyspark.sql import functions as f
 
-        events = self.good().where(f"occurred_at < {end}").join(self.small("leads", leads), "lead_id")
-        codes = f.broadcast(self.small("types", type_codes(features)))
-        beyond = f.lit(len(features.event_types))
-        rows = events.join(codes, "event_type", "left").where("code IS NULL OR code >= 0")
-        asset = f.when(f.col("asset").isNull(), -1).otherwise(0) if features.assets else f.lit(-1)
-        name = f.col("asset") if features.assets else f.lit(None).cast("string")
+        named = features.named_assets if features.counts_assets else ()
+        rows = self.good().where(f"occurred_at < {end}").join(self.small("leads", leads), "lead_id")
+        rows = self._coded(rows, "event_type", type_codes(features)).where(
+            "event_type_code >= 0 OR event_type_code IS NULL"
+        )
+        rows = self._coded(rows, "asset", codes_of("asset", named))
+        rows = self._coded(rows, "channel", codes_of("channel", features.channels))
         return rows.select(
             "key",
             f.col("occurred_at").alias("time"),
             f.lit(EVENT).cast("tinyint").alias("kind"),
             "lead",
-            f.coalesce("code", beyond).alias("type"),
-            asset.cast("bigint").alias("asset"),
-            name.alias("name"),
-            "channel",
+            f.coalesce("event_type_code", f.lit(len(features.event_types))).alias("type"),
+            (_code("asset", len(named)) if _with_assets(features) else f.lit(-1)).cast("bigint").alias("asset"),
+            (_nameless("asset") if _with_assets(features) else f.lit(None)).cast("string").alias("name"),
+            (_code("channel", len(features.channels)) if features.uses_channels else f.lit(-1)).alias("channel"),
             f.coalesce("value", f.lit(0.0)).alias("value"),
-            f.coalesce("recorded_at", "occurred_at").alias("known"),
+            f.greatest("recorded_at", "occurred_at").alias("known"),
         )
+
+    def _coded(self, rows: Any, column: str, codes: pa.Table) -> Any:
+        """Add the code of a column's named values."""
+        named = self.small(f"codes-{column}", codes).withColumnRenamed("code", f"{column}_code")
+        return rows.join(named, column, "left")
+
+
+def _with_assets(features: FeatureSet) -> bool:
+    return features.identifies_assets or features.counts_assets
+
+
+def _code(column: str, beyond: int) -> Any:
+    """The code of a named value, one for all others, -1 for none."""
+    from pyspark.sql import functions as f
+
+    return f.coalesce(f"{column}_code", f.when(f.col(column).isNull(), -1).otherwise(beyond))
+
+
+def _nameless(column: str) -> Any:
+    """The text of a value that has no code of its own."""
+    from pyspark.sql import functions as f
+
+    return f.when(f.col(f"{column}_code").isNull(), f.col(column))
 
 
 def _resting(batches: Any, side: pa.Table | None) -> pa.RecordBatchReader:
@@ -137,7 +174,7 @@ def _resting(batches: Any, side: pa.Table | None) -> pa.RecordBatchReader:
         ("type", pa.int32()),
         ("asset", pa.int64()),
         ("name", pa.string()),
-        ("channel", pa.string()),
+        ("channel", pa.int32()),
         ("value", pa.float64()),
         ("known", pa.int64()),
     ]
@@ -148,8 +185,7 @@ def _resting(batches: Any, side: pa.Table | None) -> pa.RecordBatchReader:
 
     def made() -> Iterator[pa.RecordBatch]:
         for batch in batches:
-            nothing = pa.nulls(batch.num_rows, pa.string())
-            columns = {c: batch[c] for c in batch.schema.names} | {"name": nothing, "channel": nothing}
+            columns = {c: batch[c] for c in batch.schema.names} | {"name": pa.nulls(batch.num_rows, pa.string())}
             if struct is not None:
                 place = pc.if_else(pc.equal(batch["kind"], MARK), batch["asset"], None)
                 columns["side"] = struct.take(place)

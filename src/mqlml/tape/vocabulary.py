@@ -1,0 +1,137 @@
+"""Which features to compute is learned from the past: the types, assets and channels that are worth a name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from mqlml.tape.columns import OTHER, RESERVED, Attribute
+from mqlml.tape.engine import remote_tape
+from mqlml.tape.features import DEFAULT_FAMILIES, FAMILIES, FeatureSet
+
+if TYPE_CHECKING:
+    from mqlml.config import Config
+    from mqlml.history.contract import History
+
+
+def learn_feature_set(
+    history: History, config: Config, *, until: datetime | None, attributes: Sequence[str]
+) -> FeatureSet:
+    """Choose the features from what was known strictly before ``until``.
+
+    Parameters
+    ----------
+    history : History
+    config : Config
+        ``[features]`` gives families, windows, half-lives, the length of a pause between sessions and how many event
+        types, assets and channels get features of their own; ``[events]`` the types made by sales and the column that
+        says who can be tracked; ``[leads] timezone`` whose days and hours count.
+    until : datetime or None
+        Moment with a zone; ``None`` in a history without dates.
+    attributes : sequence of str
+        Columns that may be used. One that occurs anywhere in the field history is never taken from the leads table,
+        whose value may be younger than the snapshot.
+
+    Returns
+    -------
+    FeatureSet
+        Without pairs: these are chosen by what they tell of the outcome.
+    """
+    from mqlml.tape import local
+
+    dated = history.leads["created_at"].null_count < history.leads.num_rows
+    sales = tuple(sorted(set(config.events.by_sales) - set(config.events.use))) if config.events else ()
+    counts = [c for c in local.count_event_types(history, until=until) if c.event_type not in sales] if dated else []
+    kept, other = _named({c.event_type: c.events for c in counts}, config.features.max_event_types)
+    with _known_events(history, until, sales if counts else None) as events:
+        named_assets, other_assets = _named(events("asset"), config.features.max_assets)
+        channels, other_channels = _named(events("channel"), config.features.max_channels)
+    changed = local.changed_fields(history)
+    chosen = config.features.families
+    return FeatureSet(
+        event_types=kept,
+        windows_days=tuple(sorted(set(config.features.windows_days))),
+        half_lives_days=tuple(sorted(set(config.features.half_lives_days))),
+        attributes=tuple(_attribute(name, history.attributes, changed) for name in attributes),
+        other=other,
+        valued_types=_valued_types(counts, kept),
+        dropped_types=sales,
+        assets=any(c.assets for c in counts),
+        age=dated,
+        named_assets=named_assets,
+        other_assets=other_assets,
+        channels=channels,
+        other_channels=other_channels,
+        families=DEFAULT_FAMILIES if chosen is None else tuple(name for name in FAMILIES if name in chosen),
+        stages=dated and _has_stages(history, until),
+        accounts=dated and _has_colleagues(history, until),
+        zone=config.leads.timezone or "UTC",
+        session_gap_minutes=config.features.session_gap_minutes,
+        tracked=config.events.tracked if config.events else None,
+    )
+
+
+def _named(counts: dict[str, int], most: int) -> tuple[tuple[str, ...], bool]:
+    """The most frequent names, ties by name, and whether any are left over."""
+    ranked = sorted((name for name in counts if name not in RESERVED), key=lambda name: (-counts[name], name))
+    return tuple(ranked[:most]), len(counts) > len(ranked[:most])
+
+
+@contextmanager
+def _known_events(history: History, until: datetime | None, sales: Sequence[str] | None) -> Iterator[Any]:
+    """Count the events of known leads by a column, as far as they were known; ``None``: there are none."""
+    remote = remote_tape(history)
+
+    def count(column: str) -> dict[str, int]:
+        if sales is None:
+            return {}
+        if remote is not None:
+            return remote.count_names(column, until=until, without=sales)
+        query = f"""
+            SELECT {column}, count(*) FROM events SEMI JOIN vocabulary_leads USING (lead_id)
+            WHERE {column} IS NOT NULL AND event_type IS NOT NULL AND NOT list_contains($sales, event_type)
+              AND ($until IS NULL OR (occurred_at < $until AND (recorded_at IS NULL OR recorded_at < $until)))
+            GROUP BY ALL
+        """
+        given = {"sales": list(sales), "until": _naive(until)}
+        return dict(history.connection.execute(query, given).fetchall())
+
+    history.connection.register("vocabulary_leads", history.leads.select(["lead_id"]))
+    try:
+        yield count
+    finally:
+        history.connection.unregister("vocabulary_leads")
+
+
+def _has_stages(history: History, until: datetime | None) -> bool:
+    if "stages" not in history.tables:
+        return False
+    query = "SELECT 1 FROM stages WHERE stage IS NOT NULL AND ($1 IS NULL OR entered_at < $1) LIMIT 1"
+    return history.connection.execute(query, [_naive(until)]).fetchone() is not None
+
+
+def _has_colleagues(history: History, until: datetime | None) -> bool:
+    leads = history.leads
+    if until is not None:
+        leads = leads.filter(pc.less(leads["created_at"], pa.scalar(until, leads.schema.field("created_at").type)))
+    accounts = leads["account_id"].drop_null()
+    return len(accounts) > len(accounts.unique())
+
+
+def _naive(moment: datetime | None) -> datetime | None:
+    return None if moment is None else moment.astimezone(UTC).replace(tzinfo=None)
+
+
+def _valued_types(counts: Sequence[Any], kept: Sequence[str]) -> tuple[str, ...]:
+    valued = {c.event_type if c.event_type in kept else OTHER for c in counts if c.values}
+    return tuple(name for name in (*kept, OTHER) if name in valued)
+
+
+def _attribute(name: str, table: pa.Table, changed: frozenset[str]) -> Attribute:
+    number = name in table.column_names and pa.types.is_floating(table.schema.field(name).type)
+    return Attribute(name, "number" if number else "category", "history" if name in changed else "creation")
