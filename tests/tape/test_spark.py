@@ -19,7 +19,7 @@ from mqlml.errors import DataRefused, EngineError, UsageError
 from mqlml.history.contract import History
 from mqlml.tape.build import build_features
 from mqlml.tape.engine import Engine, LocalEngine, remote_tape
-from mqlml.tape.features import FeatureSet
+from mqlml.tape.features import FAMILIES, FeatureSet, Pair
 from mqlml.tape.spark import SparkEngine, SparkSettings
 from mqlml.tape.vocabulary import learn_feature_set
 
@@ -34,11 +34,12 @@ LEADS = [f"lead {i}" for i in range(12)]
 SECTIONS: dict[str, Any] = {
     "leads": {"path": "leads.parquet"},
     "outcomes": {"path": "outcomes.parquet"},
-    "events": {"path": "events.parquet", "by_sales": ["call"], "max_unknown_share": 1.0},
+    "events": {"path": "events.parquet", "by_sales": ["call"], "max_unknown_share": 1.0, "tracked": "seen"},
     "history": {"path": "history.parquet"},
     "links": {"path": "links.parquet"},
     "suppress": {"path": "suppress.parquet"},
-    "features": {"max_event_types": 3},
+    "stages": {"path": "stages.parquet"},
+    "features": {"max_event_types": 3, "max_assets": 2, "max_channels": 2, "families": FAMILIES},
 }
 
 
@@ -58,6 +59,7 @@ def write_history(folder: Path, seed: int, events: int = 500) -> None:
             "created_at": pa.array(moments(rng, len(LEADS)), MOMENT),
             "grade": pa.array([[None, "new", "old"][i] for i in rng.integers(0, 3, len(LEADS))], pa.string()),
             "size [n]": pa.array(rng.normal(size=len(LEADS))),
+            "seen": pa.array([[None, "yes", "No "][i] for i in rng.integers(0, 3, len(LEADS))], pa.string()),
         },
         "outcomes": {
             "lead_id": pa.array(["lead 0"]),
@@ -71,6 +73,11 @@ def write_history(folder: Path, seed: int, events: int = 500) -> None:
             "field": pa.array(rng.choice(["grade", "points"], 40)),
             "value": pa.array([[None, "new", "lost", "7", "2.5"][i] for i in rng.integers(0, 5, 40)], pa.string()),
             "old_value": pa.array([[None, "old"][i] for i in rng.integers(0, 2, 40)], pa.string()),
+        },
+        "stages": {
+            "lead_id": pa.array(rng.choice(LEADS, 20)),
+            "stage": pa.array(rng.choice(["new", "demo", "offer"], 20)),
+            "entered_at": pa.array(moments(rng, 20), MOMENT),
         },
         "links": {
             "other_id": pa.array(["twin", "cookie"]),
@@ -103,9 +110,9 @@ def random_events(rng: np.random.Generator, n: int) -> dict[str, pa.Array]:
 
 
 def random_marks(history: History, seed: int) -> pa.Table:
-    """Marks at moments of events, several a lead, in no order."""
+    """Marks at moments of events, several a lead, in no order; some leads have none."""
     rng = np.random.default_rng(seed)
-    ids = history.leads["lead_id"].to_pylist()
+    ids = history.leads["lead_id"].to_pylist()[::2]
     at = START + rng.integers(0, 4 * 90, 60) * (DAY // 4)
     return pa.table({"lead_id": pa.array(rng.choice(ids, 60)), "at": pa.array(at, MOMENT)})
 
@@ -115,6 +122,8 @@ def everything(engine: Engine, config: Config, seed: int = 0) -> tuple[History, 
     with engine.open(config) as history:
         attributes = [*history.attributes.column_names, "points"]
         features = learn_feature_set(history, config, until=UNTIL, attributes=attributes)
+        first, then, *_ = (*features.event_types, "web", "web")
+        features = replace(features, pairs=(Pair(first, then, 7), Pair(then, then, 1)))
         table = build_features(history, random_marks(history, seed), features)
         return history, features, table, history.event_type_counts(UNTIL)
 
@@ -147,7 +156,7 @@ def test_features_when_spark_makes_them_then_the_same_bytes_accounts_and_notes(
     assert there[1] == here[1]
     assert_equal(there[2], here[2])
     assert list(there[3].items()) == list(here[3].items())
-    assert max(np.nanmax(here[2][f.name]) for f in here[1].event_features if "value" in f.name) > 1e17
+    assert {feature.family for feature in here[1].features} == set(FAMILIES)
 
 
 def test_partitions_when_keys_are_fewer_then_some_are_empty_and_nothing_is_lost(spark: Any, tmp_path: Path) -> None:
