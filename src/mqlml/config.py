@@ -14,6 +14,31 @@ from pydantic import BaseModel, ConfigDict, Field, Strict, ValidationError, fiel
 from mqlml.errors import UsageError
 
 Names = Annotated[tuple[str, ...], Strict(False)]
+# Parts of user agents of mail scanners, crawlers and scripts. Not "bot" alone: a maker of phones is named Cubot; nor
+# the image proxies of mail providers, which fetch what a person opens.
+AGENTS = (
+    "bot/",
+    "bot-",
+    "bot;",
+    "googlebot",
+    "bingbot",
+    "bingpreview",
+    "slurp",
+    "crawler",
+    "spider",
+    "scanner",
+    "barracuda",
+    "mimecast",
+    "proofpoint",
+    "safelinks",
+    "urldefense",
+    "facebookexternalhit",
+    "headlesschrome",
+    "phantomjs",
+    "python-requests",
+    "curl/",
+    "wget/",
+)
 Family = Literal[
     "attribute",
     "age",
@@ -108,6 +133,37 @@ class Outcomes(Source):
     ignore: Names = ()
 
 
+class Machines(Section):
+    """``[events.machines]``: rules that leave out what mail scanners, crawlers and other machines did; 0 or [] is off.
+
+    ``sends``, ``opens`` and ``clicks`` are event types, recognised by name where they are absent. ``agent`` is the
+    column of the events with the user agent or client, and ``agents`` are parts of the names of machines.
+    """
+
+    sends: Names | None = None
+    opens: Names | None = None
+    clicks: Names | None = None
+    open_within_seconds: Annotated[int, Field(ge=0, le=3_600)] = 5
+    links: Annotated[int, Field(ge=0, le=100)] = 3
+    links_within_seconds: Annotated[int, Field(ge=0, le=86_400)] = 60
+    burst_events: Annotated[int, Field(ge=0)] = 100
+    burst_seconds: Annotated[int, Field(ge=0, le=86_400)] = 60
+    agent: str | None = None
+    agents: Names = AGENTS
+
+    @model_validator(mode="after")
+    def _roles_differ(self) -> Self:
+        named = [name for names in (self.sends, self.opens, self.clicks) for name in set(names or ())]
+        twice = sorted({name for name in named if named.count(name) > 1})
+        if twice:
+            raise ValueError(f"{twice[0]!r} can only be one of 'sends', 'opens' and 'clicks'")
+        if self.links == 1:
+            raise ValueError("'links' is the number of different links from which on none counts: at least 2, or 0")
+        if "" in self.agents:
+            raise ValueError("'agents' holds an empty text, which every agent contains")
+        return self
+
+
 class Events(Source):
     """``[events]``: what leads did; types named in ``by_sales`` are made by sales and off unless in ``use``.
 
@@ -125,6 +181,7 @@ class Events(Source):
     by_sales: Names = ()
     use: Names = ()
     tracked: str | None = None
+    machines: Machines = Machines()
     max_unknown_share: Annotated[float, Field(ge=0, le=1)] = 0.2
 
 

@@ -403,3 +403,35 @@ def test_rows_when_anything_is_in_them_then_used_plus_quarantined_plus_skipped(
         events = account(history, "events")
         assert events.rows_in == 20 + len(rows) + sum(line != "" for line in broken)
         assert events.quarantined == history.quarantine.num_rows
+
+
+def test_agents_when_a_column_is_named_then_events_carry_it(tmp_path: Path) -> None:
+    files = {"leads.csv": LEADS, "outcomes.csv": OUTCOMES, "events.csv": AGENT_EVENTS}
+    machines = {"agent": "user agent"}
+    with reading(tmp_path, files, events={"path": "events.csv", "machines": machines}) as history:
+        rows = history.connection.execute("SELECT agent FROM events ORDER BY occurred_at").fetchall()
+        assert rows == [("Googlebot/2.1",), (None,)]
+    with reading(tmp_path, files, events={"path": "events.csv"}) as history:
+        assert history.connection.execute("SELECT count(*) FROM events WHERE agent IS NULL").fetchall() == [(2,)]
+
+
+def test_agents_when_the_named_column_is_missing_then_refused_with_the_key(tmp_path: Path) -> None:
+    files = {"leads.csv": LEADS, "outcomes.csv": OUTCOMES, "events.csv": AGENT_EVENTS}
+    events = {"path": "events.csv", "machines": {"agent": "useragent"}}
+    wanted = pytest.raises(DataRefused, match=r"(?s)'useragent'.*name the column in \[events.machines\] agent")
+    with wanted, reading(tmp_path, files, events=events):
+        pass
+
+
+def test_notes_when_machines_name_a_type_that_no_event_has_then_say_so(tmp_path: Path) -> None:
+    files = {"leads.csv": LEADS, "outcomes.csv": OUTCOMES, "events.csv": AGENT_EVENTS}
+    machines = {"sends": ["visit", "mail out"]}
+    with reading(tmp_path, files, events={"path": "events.csv", "machines": machines}) as history:
+        named = [note for note in history.notes if "events.machines" in note]
+    assert named == ["events.csv: no event has the type 'mail out' that [events.machines] sends names."]
+
+
+AGENT_EVENTS = (
+    "lead_id,occurred_at,event_type,user agent\n"
+    "007,2024-01-01T09:00:00Z,visit,Googlebot/2.1\n1e5,2024-01-02T10:00:00Z,visit,\n"
+)

@@ -259,6 +259,13 @@ def example_summary() -> dict[str, Any]:
             {"table": "events", "file": "events.parquet", "rows_in": 1204332, "used": 1198220, "quarantined": 208,
              "skipped": {"unknown lead": 5112, "repeated": 792}},
         ],
+        "traffic": [
+            {"rule": "Clicks from the third different link within 60 seconds on", "seen": 9120, "dropped": 1372,
+             "share": 0.1504, "leads": 431},
+            {"rule": "Events of a lead beyond 100 within 60 seconds", "seen": 1198220, "dropped": 0, "share": 0.0,
+             "leads": 0},
+            {"rule": "Opens within 5 seconds of a send", "seen": 0, "dropped": 0, "share": None, "leads": 0},
+        ],
         "notes": ["No time zone is stated for naive timestamps; UTC was assumed.",
                   "Calls and meetings are made by sales and were not used."],
         "undeclared": ["country", "utm[source]"],

@@ -398,6 +398,17 @@ def test_model_card_when_written_then_carries_the_numbers_of_the_summary() -> No
         assert said in card, said
 
 
+def test_report_and_card_when_machines_were_left_out_then_say_what_each_rule_changed(undrawn: None) -> None:
+    shown = render_report(example_summary())
+    row = shown[shown.index("Clicks from the third") :]
+    assert re.findall(r"<td>([^<]*)</td>", row)[:4] == ["9,120", "1,372", "15\xa0%", "431"]
+    assert "| Clicks from the third different link within 60 seconds on | 9,120 | 1,372 |" in model_card(
+        example_summary()
+    )
+    without = {**example_summary(), "traffic": []}
+    assert "Machine traffic" not in render_report(without) + model_card(without)
+
+
 def test_model_card_when_names_are_hostile_then_escapes_them() -> None:
     card = model_card(hostile_summary())
     assert re.search(r"(?<!\\)<", card) is None

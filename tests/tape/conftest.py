@@ -30,6 +30,7 @@ EVENTS = pa.schema(
         ("channel", pa.string()),
         ("asset", pa.string()),
         ("campaign", pa.string()),
+        ("agent", pa.string()),
     ]
 )
 CHANGES = pa.schema(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 import pyarrow as pa
@@ -21,6 +21,7 @@ from mqlml.tape.build import build_features
 from mqlml.tape.engine import Engine, LocalEngine, remote_tape
 from mqlml.tape.features import FAMILIES, FeatureSet, Pair
 from mqlml.tape.spark import SparkEngine, SparkSettings
+from mqlml.tape.traffic import Tally
 from mqlml.tape.vocabulary import learn_feature_set
 
 pytestmark = pytest.mark.slow
@@ -48,8 +49,11 @@ def moments(rng: np.random.Generator, n: int) -> np.ndarray:
     return START + rng.integers(0, 4 * 100, n) * (DAY // 4) + rng.choice([0, 0, 0, -1, 1], n)
 
 
-def write_history(folder: Path, seed: int, events: int = 500) -> None:
-    """Accounts of several leads, late and repeated events, changes, merged ids, suppressed leads, strangers."""
+def write_history(folder: Path, seed: int, events: int = 500, *, hectic: bool = False) -> None:
+    """Accounts of several leads, late and repeated events, changes, merged ids, suppressed leads, strangers.
+
+    ``hectic``: all events within an hour, so that rules against machine traffic find something.
+    """
     rng = np.random.default_rng(seed)
     accounts = [[None, "acme", "bolt"][i] for i in rng.integers(0, 3, len(LEADS))]
     tables = {
@@ -66,7 +70,7 @@ def write_history(folder: Path, seed: int, events: int = 500) -> None:
             "outcome": ["won"],
             "decided_at": pa.array([START + 400 * DAY], MOMENT),
         },
-        "events": random_events(rng, events),
+        "events": random_events(rng, events, hectic=hectic),
         "history": {
             "lead_id": pa.array(rng.choice(LEADS, 40)),
             "changed_at": pa.array(moments(rng, 40), MOMENT),
@@ -90,9 +94,9 @@ def write_history(folder: Path, seed: int, events: int = 500) -> None:
         pq.write_table(pa.table(columns), folder / f"{name}.parquet")
 
 
-def random_events(rng: np.random.Generator, n: int) -> dict[str, pa.Array]:
+def random_events(rng: np.random.Generator, n: int, *, hectic: bool) -> dict[str, pa.Array]:
     ids = [*LEADS, *LEADS[:3], *LEADS[:1] * 5, "twin", "cookie", "nobody", None, " "]
-    occurred = moments(rng, n)
+    occurred = START + 30 * DAY + rng.integers(0, 3_600, n) * 1_000_000 if hectic else moments(rng, n)
     delay = np.array([0, 0, 0, -DAY, DAY, 20 * DAY])[rng.integers(0, 6, n)]
     values = [None, np.nan, np.inf, -0.0, 0.1, 0.2, 0.3, 1e17]
     kinds = ["web", "web", "mail", "form", "chat", "call", "webinar", None]
@@ -102,6 +106,9 @@ def random_events(rng: np.random.Generator, n: int) -> dict[str, pa.Array]:
         "recorded_at": pa.array(occurred + delay, MOMENT, mask=rng.random(n) < 0.5),
         "event_type": pa.array([kinds[i] for i in rng.integers(0, len(kinds), n)], pa.string()),
         "value": pa.array([values[i] for i in rng.integers(0, len(values), n)], pa.float64()),
+        "agent": pa.array(
+            [[None, "Mozilla", "GoogleBOT/2", "\u212aroll"][i] for i in rng.integers(0, 4, n)], pa.string()
+        ),
         "channel": pa.array([[None, "email", "phone", "Ä", "z", ""][i] for i in rng.integers(0, 6, n)], pa.string()),
         "asset": pa.array([[None, "a", "b", "é", "z", "𝄞", "\uffee"][i] for i in rng.integers(0, 7, n)], pa.string()),
     }
@@ -117,15 +124,35 @@ def random_marks(history: History, seed: int) -> pa.Table:
     return pa.table({"lead_id": pa.array(rng.choice(ids, 60)), "at": pa.array(at, MOMENT)})
 
 
-def everything(engine: Engine, config: Config, seed: int = 0) -> tuple[History, FeatureSet, pa.Table, dict[str, int]]:
+class Told(NamedTuple):
     """What an engine tells of a history."""
+
+    history: History
+    features: FeatureSet
+    table: pa.Table
+    counts: dict[str, int]
+    tally: Tally
+
+
+def everything(engine: Engine, config: Config, seed: int = 0) -> Told:
+    """Ask an engine everything about a history."""
     with engine.open(config) as history:
         attributes = [*history.attributes.column_names, "points"]
         features = learn_feature_set(history, config, until=UNTIL, attributes=attributes)
         first, then, *_ = (*features.event_types, "web", "web")
         features = replace(features, pairs=(Pair(first, then, 7), Pair(then, then, 1)))
-        table = build_features(history, random_marks(history, seed), features)
-        return history, features, table, history.event_type_counts(UNTIL)
+        tally = Tally()
+        table = build_features(history, random_marks(history, seed), features, tally=tally)
+        return Told(history, features, table, history.event_type_counts(UNTIL), tally)
+
+
+def assert_same(there: Told, here: Told) -> None:
+    assert there.history.accounts == here.history.accounts
+    assert there.history.notes == here.history.notes
+    assert there.features == here.features
+    assert_equal(there.table, here.table)
+    assert list(there.counts.items()) == list(here.counts.items())
+    assert there.tally == here.tally
 
 
 def assert_equal(one: pa.Table, other: pa.Table) -> None:
@@ -150,20 +177,29 @@ def test_features_when_spark_makes_them_then_the_same_bytes_accounts_and_notes(
     write_history(tmp_path, seed)
     config = settings(tmp_path, events={**SECTIONS["events"], "max_quarantined_share": 0.3})
     here = everything(LocalEngine(), config, seed)
-    there = everything(SparkEngine(SparkSettings(conf=conf)), config, seed)
-    assert there[0].accounts == here[0].accounts
-    assert there[0].notes == here[0].notes
-    assert there[1] == here[1]
-    assert_equal(there[2], here[2])
-    assert list(there[3].items()) == list(here[3].items())
-    assert {feature.family for feature in here[1].features} == set(FAMILIES)
+    assert_same(everything(SparkEngine(SparkSettings(conf=conf)), config, seed), here)
+    assert {feature.family for feature in here.features.features} == set(FAMILIES)
+
+
+@pytest.mark.parametrize("use", [[], ["mail"]])
+def test_traffic_when_rules_leave_events_out_then_the_same_ones(spark: Any, tmp_path: Path, use: list[str]) -> None:
+    write_history(tmp_path, 3, hectic=True)
+    rules = {"opens": ["mail"], "clicks": ["web"], "sends": ["form"], "open_within_seconds": 600, "links": 2}
+    rules |= {"links_within_seconds": 300, "burst_events": 5, "burst_seconds": 900, "agent": "agent"}
+    machines = {**rules, "agents": ["googlebot/", "kr"]}
+    events = {**SECTIONS["events"], "max_quarantined_share": 0.3, "machines": machines, "use": use}
+    config = settings(tmp_path, events=events)
+    here = everything(LocalEngine(), config)
+    assert_same(everything(SparkEngine(SparkSettings(conf=CUT)), config), here)
+    assert len(here.tally.rules) == 4
+    assert all(dropped for _, dropped, _ in here.tally.rules.values())
 
 
 def test_partitions_when_keys_are_fewer_then_some_are_empty_and_nothing_is_lost(spark: Any, tmp_path: Path) -> None:
     write_history(tmp_path, 5, events=30)
     config = settings(tmp_path, events={**SECTIONS["events"], "max_quarantined_share": 1.0})
     conf = {**CUT, "spark.sql.shuffle.partitions": "13"}
-    here, there = (everything(e, config)[2] for e in (LocalEngine(), SparkEngine(SparkSettings(conf=conf))))
+    here, there = (everything(e, config).table for e in (LocalEngine(), SparkEngine(SparkSettings(conf=conf))))
     assert_equal(there, here)
 
 
@@ -228,9 +264,9 @@ def test_events_when_they_are_a_folder_or_a_table_then_the_same_features(spark: 
         {"events": {**loose, "path": "spark:global_temp.events"}, "leads": {"path": "spark:global_temp.leads"}},
     ):
         there = everything(SparkEngine(), settings(tmp_path, **changed))
-        assert_equal(there[2], here[2])
-        named = [replace(account, file="") for account in there[0].accounts]
-        assert named == [replace(account, file="") for account in here[0].accounts]
+        assert_equal(there.table, here.table)
+        named = [replace(account, file="") for account in there.history.accounts]
+        assert named == [replace(account, file="") for account in here.history.accounts]
 
 
 def test_events_when_too_many_are_faulty_then_refused_in_the_same_words(spark: Any, tmp_path: Path) -> None:

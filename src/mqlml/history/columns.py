@@ -34,12 +34,15 @@ class Field:
         The column must exist and rows without a value are set aside.
     whole_day : bool
         A date without a time counts only when its day is over, so that a fact of today is not known this morning.
+    within : str
+        The sub-section of the configuration that names the column; empty: the table's own section.
     """
 
     name: str
     kind: Kind
     required: bool = False
     whole_day: bool = False
+    within: str = ""
 
 
 @dataclass(frozen=True)
@@ -95,9 +98,11 @@ def map_columns(
 
 def map_source(findings: Findings, raw: Raw, source: Source, fields: Sequence[Field]) -> Mapped | None:
     """Find the columns of a section whose keys are the names of the fields."""
-    names = {field.name: getattr(source, field.name) for field in fields}
-    keys = {field.name: f"[{raw.section}] {field.name}" for field in fields}
-    return map_columns(findings, raw, fields, names=names, keys=keys, explicit=source.model_fields_set)
+    sections = {field.name: getattr(source, field.within) if field.within else source for field in fields}
+    names = {name: getattr(section, name) for name, section in sections.items()}
+    keys = {f.name: f"[{'.'.join(filter(None, (raw.section, f.within)))}] {f.name}" for f in fields}
+    explicit = {name for name, section in sections.items() if name in section.model_fields_set}
+    return map_columns(findings, raw, fields, names=names, keys=keys, explicit=explicit)
 
 
 def report_missing(findings: Findings, raw: Raw, *, key: str, name: str) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +32,7 @@ EVENTS = (
     Field("channel", "text"),
     Field("asset", "text"),
     Field("campaign", "text"),
+    Field("agent", "text", within="machines"),
 )
 CHANGES = (
     Field("lead_id", "id", required=True),
@@ -219,9 +220,19 @@ def tell(findings: Findings, typed: Typed, groups: Sequence[Mapping[str, Any]], 
     if early:
         findings.note(f"{file}: {early:,} rows lie before their lead was created; they count, as anonymous visits do.")
     types = {g["kind"] for g in groups}
-    for name in (*getattr(source, "by_sales", ()), *getattr(source, "use", ())):
+    for key, name in _named_types(source):
         if name not in types:
-            findings.note(f"{file}: no event has the type '{name}' that [events] by_sales or use names.")
+            findings.note(f"{file}: no event has the type '{name}' that {key} names.")
+
+
+def _named_types(source: Source) -> Iterator[tuple[str, str]]:
+    """Event types that the configuration names, with where it does."""
+    for name in (*getattr(source, "by_sales", ()), *getattr(source, "use", ())):
+        yield "[events] by_sales or use", name
+    machines = getattr(source, "machines", None)
+    for key in ("sends", "opens", "clicks"):
+        for name in getattr(machines, key, None) or ():
+            yield f"[events.machines] {key}", name
 
 
 def read_handovers(

@@ -14,6 +14,7 @@ from mqlml.errors import DataRefused, Problem
 from mqlml.tape.columns import OTHER
 from mqlml.tape.engine import remote_tape
 from mqlml.tape.kernel import play, recipe_of
+from mqlml.tape.machines import drop_machines, rules_of
 from mqlml.tape.pace import TRACKING_LEVELS, TRACKING_NAME
 from mqlml.tape.state import DAY_US, MARK, Tape
 
@@ -21,6 +22,10 @@ if TYPE_CHECKING:
     from mqlml.history.contract import History
     from mqlml.tape.columns import Feature
     from mqlml.tape.features import Attribute, FeatureSet
+    from mqlml.tape.machines import Rules
+    from mqlml.tape.recipe import Recipe
+    from mqlml.tape.state import Float64, Int64
+    from mqlml.tape.traffic import Tally
 
 Levels = dict[str, tuple[str, ...]]
 """For each category with a field history its values, by code."""
@@ -42,7 +47,14 @@ _TYPES = {
 }
 
 
-def build_features(history: History, marks: pa.Table, features: FeatureSet, *, batch_rows: int = 131_072) -> pa.Table:
+def build_features(
+    history: History,
+    marks: pa.Table,
+    features: FeatureSet,
+    *,
+    batch_rows: int = 131_072,
+    tally: Tally | None = None,
+) -> pa.Table:
     """Compute one row of features for every mark, from facts strictly before it.
 
     Parameters
@@ -54,6 +66,8 @@ def build_features(history: History, marks: pa.Table, features: FeatureSet, *, b
     features : FeatureSet
     batch_rows : int
         Rows that the engine hands over at a time; the result does not depend on it.
+    tally : Tally, optional
+        Counts what the rules against machine traffic changed.
 
     Returns
     -------
@@ -69,7 +83,7 @@ def build_features(history: History, marks: pa.Table, features: FeatureSet, *, b
         The leads table lacks an attribute that is asked for, or holds text where numbers are asked for.
     """
     known = known_at_creation(history, marks, features)
-    values, levels = _played(history, marks["lead_id"], known["at"], features, batch_rows)
+    values, levels = _played(history, marks["lead_id"], known["at"], features, batch_rows, tally)
     return feature_table(features, known, values, levels)
 
 
@@ -153,17 +167,38 @@ def whole_keys(batches: Iterable[pa.RecordBatch]) -> Iterator[Tape]:
         yield _joined(kept)
 
 
-def play_whole(rows: pa.Table, features: FeatureSet) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
-    """Play rows of whole keys that have arrived as a table.
+def tape_of(batches: Iterable[pa.RecordBatch]) -> Tape:
+    """Take rows of whole keys as one tape.
+
+    Returns
+    -------
+    Tape
+        Arrays are copies that the kernel may keep.
+    """
+    return _joined([_columns(batch) for batch in batches])
+
+
+def play_keys(tape: Tape, recipe: Recipe, rules: Rules | None) -> tuple[Int64, Float64, Int64 | None]:
+    """Leave out what machines did, then play.
+
+    Parameters
+    ----------
+    tape : Tape
+        Whole keys; events that are left out are marked in it.
+    recipe : Recipe
+    rules : Rules or None
+        None: everything counts.
 
     Returns
     -------
     position : ndarray of int64, shape (marks,)
         Output rows of the marks, in tape order.
     values : ndarray of float64, shape (recipe width, marks)
+    counts : ndarray of int64 or None
+        What the rules left out, as ``drop_machines`` counts it.
     """
-    tape = _joined([_columns(batch) for batch in rows.to_batches()])
-    return tape.asset[tape.kind == MARK], np.ascontiguousarray(play(tape, recipe_of(features)).T)
+    counts = None if rules is None else drop_machines(tape, rules)
+    return tape.asset[tape.kind == MARK], play(tape, recipe).T, counts
 
 
 def _columns(batch: pa.RecordBatch) -> Tape:
@@ -182,7 +217,12 @@ def _joined(tapes: list[Tape]) -> Tape:
 
 
 def _played(
-    history: History, lead_id: pa.ChunkedArray, at: pa.ChunkedArray, features: FeatureSet, batch_rows: int
+    history: History,
+    lead_id: pa.ChunkedArray,
+    at: pa.ChunkedArray,
+    features: FeatureSet,
+    batch_rows: int,
+    tally: Tally | None,
 ) -> tuple[npt.NDArray[np.float64], Levels]:
     recipe = recipe_of(features)
     values = np.full((recipe.width, len(at)), np.nan)
@@ -191,18 +231,33 @@ def _played(
         return values, {}
     time = at.take(pa.array(position)).cast(pa.int64())
     marks = pa.table({"lead_id": lead_id.take(pa.array(position)), "time": time, "position": position})
+    tally_dropped(tally, history, marks["lead_id"], features, end=pc.max(time).as_py())
     remote = remote_tape(history)
     if remote is not None:
-        played = remote.play(history, marks, features)
+        played = remote.play(history, marks, features, tally=tally)
         for places, columns in played.parts:
             values[:, places] = columns
         return values, played.levels
     from mqlml.tape import local
 
+    rules = rules_of(features)
     with local.sorted_tape(history, marks, features, batch_rows=batch_rows) as tape:
         for part in whole_keys(tape.batches):
-            values[:, part.asset[part.kind == MARK]] = play(part, recipe).T
+            position, columns, counts = play_keys(part, recipe, rules)
+            if tally is not None and counts is not None:
+                tally.add_counts(features, counts)
+            values[:, position] = columns
         return values, tape.levels
+
+
+def tally_dropped(
+    tally: Tally | None, history: History, lead_ids: pa.ChunkedArray, features: FeatureSet, *, end: int
+) -> None:
+    """Count the opens before ``end`` (microseconds) that are not looked at at all."""
+    from mqlml.tape import local
+
+    if tally is not None and features.dropped_opens:
+        tally.add_dropped(local.count_events(history, lead_ids, features.dropped_opens, end=end))
 
 
 def _levels(features: FeatureSet) -> dict[str, tuple[str, ...]]:

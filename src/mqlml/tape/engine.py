@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from mqlml.history.contract import History
     from mqlml.tape.features import FeatureSet
     from mqlml.tape.local import TypeCount
+    from mqlml.tape.traffic import Tally
 
 __all__ = ["Engine", "LocalEngine", "Played", "RemoteTape", "remote_tape"]
 
@@ -66,7 +67,10 @@ class RemoteTape(RemoteEvents, Protocol):
     def count_names(self, column: str, *, until: datetime | None, without: Sequence[str]) -> dict[str, int]:
         """Count the events of known leads by the asset or channel they name, those of some event types left out."""
 
-    def play(self, history: History, marks: pa.Table, features: FeatureSet) -> Played:
+    def count_events(self, lead_ids: pa.ChunkedArray, types: Sequence[str], *, end: int) -> tuple[int, int]:
+        """Count the events of some types and their leads, strictly before ``end`` (microseconds)."""
+
+    def play(self, history: History, marks: pa.Table, features: FeatureSet, *, tally: Tally | None) -> Played:
         """Play the tape of the leads in ``marks`` (lead_id, time, position; see ``tape.local.sorted_tape``)."""
 
     def apply(
@@ -76,6 +80,8 @@ class RemoteTape(RemoteEvents, Protocol):
         features: FeatureSet,
         function: Callable[[pa.Table], pa.Table],
         schema: pa.Schema,
+        *,
+        tally: Tally | None = None,
     ) -> Iterator[pa.RecordBatch]:
         """Compute the feature table of dated ``marks`` in parts and apply a function to each where it was made.
 
@@ -88,6 +94,8 @@ class RemoteTape(RemoteEvents, Protocol):
         function : callable
             Takes a feature table and gives a table of ``schema``, row for row; it travels to other machines.
         schema : pa.Schema
+        tally : Tally, optional
+            Counts what the rules against machine traffic changed.
 
         Yields
         ------

@@ -10,6 +10,7 @@ from typing import Any
 from mqlml.tape.columns import ANY_ACTIVITY, LEAD_AGE, OTHER, RESERVED, Attribute, Feature, Pair, Placed
 from mqlml.tape.families import BASE_FAMILIES, DEFAULT_FAMILIES, FAMILIES, placed_features
 from mqlml.tape.layout import Layout, layout_of
+from mqlml.tape.traffic import Traffic, rules_in_force, traffic_notes
 
 __all__ = [
     "ANY_ACTIVITY",
@@ -50,7 +51,7 @@ class FeatureSet:
     valued_types : tuple of str
         Types (``other`` included) whose events carried a ``value`` at training; sums are made for these.
     dropped_types : tuple of str
-        Types made by sales: none of their events is looked at.
+        Types made by sales, and opened mails: none of their events is looked at.
     assets : bool
         Whether events name assets, so that distinct assets and repeated visits are counted.
     age : bool
@@ -73,7 +74,7 @@ class FeatureSet:
         A longer pause between two events of a lead begins a new session.
     tracked : str or None
         Column of the leads table that says whether a lead's events can be seen at all.
-    traffic : object or None
+    traffic : Traffic or None
         Rules that say which events people did not make.
     """
 
@@ -97,7 +98,7 @@ class FeatureSet:
     zone: str = "UTC"
     session_gap_minutes: int = 30
     tracked: str | None = None
-    traffic: Any | None = None
+    traffic: Traffic | None = None
 
     @cached_property
     def placed(self) -> tuple[Placed, ...]:
@@ -156,6 +157,11 @@ class FeatureSet:
         return bool(self.named_types and self.named_assets) and "asset_counts" in self.families
 
     @property
+    def tells_assets(self) -> bool:
+        """Whether assets stand on the tape: for features, or to tell the links that machines follow."""
+        return self.identifies_assets or self.counts_assets or (self.assets and "links" in rules_in_force(self))
+
+    @property
     def uses_channels(self) -> bool:
         """Whether it must be known through which channel an event came."""
         return bool(self.named_types and self.channels) and bool({"channels", "journey"} & set(self.families))
@@ -171,12 +177,17 @@ class FeatureSet:
         return self.accounts and "account" in self.families
 
     @property
+    def dropped_opens(self) -> tuple[str, ...]:
+        """The dropped types that are opens of mails."""
+        opens = self.traffic.opens if self.traffic else ()
+        return tuple(name for name in self.dropped_types if name in opens)
+
+    @property
     def notes(self) -> tuple[str, ...]:
         """What a reader should know about these features, as plain sentences."""
-        if not self.dropped_types:
-            return ()
-        names = ", ".join(repr(name) for name in self.dropped_types)
-        return (f"Events made by sales are not used as features: {names}; name them in [events] use to change that.",)
+        sales = ", ".join(repr(name) for name in self.dropped_types if name not in self.dropped_opens)
+        said = f"Events made by sales are not used as features: {sales}; name them in [events] use to change that."
+        return (*([said] if sales else []), *traffic_notes(self))
 
     def type_code(self, event_type: str) -> int:
         """The code of a named type on a tape; ``other`` has the one beyond the vocabulary."""
@@ -198,7 +209,9 @@ class FeatureSet:
         plain: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in data.items()}
         attributes = tuple(Attribute(**attribute) for attribute in plain.pop("attributes", ()))
         pairs = tuple(Pair(**pair) for pair in plain.pop("pairs", ()))
-        return cls(attributes=attributes, pairs=pairs, **plain)
+        traffic = plain.pop("traffic", None)
+        rules = None if traffic is None else Traffic.from_dict(traffic)
+        return cls(attributes=attributes, pairs=pairs, traffic=rules, **plain)
 
     def diff(self, other: FeatureSet) -> tuple[str, ...]:
         """Say in plain sentences how another feature set differs; empty where it computes the same.

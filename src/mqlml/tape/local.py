@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 from mqlml.errors import EngineError
 from mqlml.tape import rows
 from mqlml.tape.engine import remote_tape
+from mqlml.tape.traffic import tape_codes
 
 if TYPE_CHECKING:
     from mqlml.history.contract import History
@@ -25,12 +26,14 @@ _MEMORY_PER_THREAD = 512 * 2**20
 
 @dataclass(frozen=True)
 class TypeCount:
-    """How often an event type occurred, and how many of its events carried a finite value and an asset."""
+    """How often an event type occurred; how many of its events carried a finite value, an asset, a coarse time."""
 
     event_type: str
     events: int
     values: int
     assets: int
+    whole_minutes: int = 0
+    whole_hours: int = 0
 
 
 @dataclass(frozen=True)
@@ -61,7 +64,9 @@ def count_event_types(history: History, *, until: datetime | None) -> list[TypeC
     with _registered(history.connection, {"tape_known": leads}):
         rows = history.connection.execute(
             """
-            SELECT event_type, count(*), count(value) FILTER (isfinite(value)), count(asset)
+            SELECT event_type, count(*), count(value) FILTER (isfinite(value)), count(asset),
+                   count(*) FILTER (epoch_us(occurred_at) % 60000000 = 0),
+                   count(*) FILTER (epoch_us(occurred_at) % 3600000000 = 0)
             FROM events SEMI JOIN tape_known USING (lead_id)
             WHERE event_type IS NOT NULL
               AND ($1 IS NULL OR (occurred_at < $1 AND (recorded_at IS NULL OR recorded_at < $1)))
@@ -78,6 +83,26 @@ def changed_fields(history: History) -> frozenset[str]:
         return frozenset()
     rows = history.connection.execute("SELECT DISTINCT field FROM changes").fetchall()
     return frozenset(row[0] for row in rows)
+
+
+def count_events(history: History, lead_ids: pa.ChunkedArray, types: Sequence[str], *, end: int) -> tuple[int, int]:
+    """Count the events of some types and their leads, strictly before ``end`` (microseconds UTC)."""
+    remote = remote_tape(history)
+    if remote is not None:
+        return remote.count_events(lead_ids, types, end=end)
+    if "events" not in history.tables:
+        return 0, 0
+    sources = {"tape_known": pa.table({"lead_id": lead_ids}), "tape_types": pa.table({"event_type": pa.array(types)})}
+    with _registered(history.connection, sources):
+        found = history.connection.execute(
+            """
+            SELECT count(*), count(DISTINCT lead_id)
+            FROM events SEMI JOIN tape_known USING (lead_id) SEMI JOIN tape_types USING (event_type)
+            WHERE occurred_at < make_timestamp($1)
+            """,
+            [end],
+        ).fetchall()
+    return found[0]
 
 
 @contextmanager
@@ -118,7 +143,7 @@ def _tape(history: History, marks: pa.Table, features: FeatureSet, *, batch_rows
         end = pc.max(marks["time"]).as_py()
         has_events = bool(features.named_types) and "events" in history.tables
         has_changes = bool(features.history_attributes) or _has_stages(history, features)
-        if has_events and (features.identifies_assets or features.counts_assets):
+        if has_events and features.tells_assets:
             connection.execute(rows.assets_table(features))
         if has_changes:
             connection.execute(_values(history, features))
@@ -178,9 +203,8 @@ def leads_of(history: History) -> pa.Table:
 
 def type_codes(features: FeatureSet) -> pa.Table:
     """Codes of the event types; -1: none of their events is looked at."""
-    names = (*features.event_types, *features.dropped_types)
-    codes = [*range(len(features.event_types)), *(-1 for _ in features.dropped_types)]
-    return pa.table({"event_type": pa.array(names, pa.string()), "code": pa.array(codes, pa.int32())})
+    codes = tape_codes(features)
+    return pa.table({"event_type": pa.array(codes.keys(), pa.string()), "code": pa.array(codes.values(), pa.int32())})
 
 
 def codes_of(name: str, values: Sequence[str]) -> pa.Table:

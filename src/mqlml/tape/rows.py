@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mqlml.tape.state import BEGINNING_US, CHANGE, CREATED, EVENT, MARK
+from mqlml.tape.state import BEGINNING_US, CHANGE, CREATED, EVENT, MARK, SKIPPED
 
 if TYPE_CHECKING:
     from mqlml.tape.features import FeatureSet
@@ -99,14 +99,13 @@ FROM tape_attributes ANTI JOIN changes USING (lead_id, field)
 
 def event_rows(features: FeatureSet, *, end: int) -> str:
     """What the leads did before ``end`` (microseconds); a fact is never known before it happened."""
-    with_assets = features.identifies_assets or features.counts_assets
-    asset = "coalesce(a.code, -1)::BIGINT" if with_assets else "-1::BIGINT"
-    assets = "LEFT JOIN tape_assets a ON a.asset = e.asset" if with_assets else ""
+    asset = "coalesce(a.code, -1)::BIGINT" if features.tells_assets else "-1::BIGINT"
+    assets = "LEFT JOIN tape_assets a ON a.asset = e.asset" if features.tells_assets else ""
     beyond = f"CASE WHEN e.channel IS NULL THEN -1 ELSE {len(features.channels)} END"
     channel = f"coalesce(c.code, {beyond})::INTEGER" if features.uses_channels else "-1::INTEGER"
     channels = "LEFT JOIN tape_channels c ON c.channel = e.channel" if features.uses_channels else ""
     return f"""
-    SELECT l.key, epoch_us(e.occurred_at), {EVENT}::TINYINT, l.lead,
+    SELECT l.key, epoch_us(e.occurred_at), {_event_kind(features)}::TINYINT, l.lead,
            coalesce(t.code, {len(features.event_types)})::INTEGER, {asset}, {channel},
            CASE WHEN isfinite(e.value) THEN e.value ELSE 0 END,
            epoch_us(greatest(e.recorded_at, e.occurred_at))
@@ -114,6 +113,13 @@ def event_rows(features: FeatureSet, *, end: int) -> str:
     LEFT JOIN tape_types t ON t.event_type = e.event_type {assets} {channels}
     WHERE e.occurred_at < make_timestamp({end}) AND coalesce(t.code, 0) >= 0
     """
+
+
+def _event_kind(features: FeatureSet) -> str:
+    if features.traffic is None or not features.traffic.agents:
+        return str(EVENT)
+    pattern = features.traffic.agent_pattern.replace("'", "''")
+    return f"CASE WHEN regexp_matches(e.agent, '{pattern}', 'i') THEN {SKIPPED} ELSE {EVENT} END"
 
 
 def created_rows(*, end: int) -> str:

@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 from mqlml.tape.columns import OTHER, RESERVED, Attribute
 from mqlml.tape.engine import remote_tape
 from mqlml.tape.features import DEFAULT_FAMILIES, FAMILIES, FeatureSet
+from mqlml.tape.traffic import Traffic, learn_traffic
 
 if TYPE_CHECKING:
     from mqlml.config import Config
@@ -45,10 +46,12 @@ def learn_feature_set(
     from mqlml.tape import local
 
     dated = history.leads["created_at"].null_count < history.leads.num_rows
-    sales = tuple(sorted(set(config.events.by_sales) - set(config.events.use))) if config.events else ()
-    counts = [c for c in local.count_event_types(history, until=until) if c.event_type not in sales] if dated else []
+    every = local.count_event_types(history, until=until) if dated else []
+    traffic = learn_traffic(config.events.machines, every) if config.events and dated else None
+    dropped = _dropped_types(config, traffic)
+    counts = [c for c in every if c.event_type not in dropped]
     kept, other = _named({c.event_type: c.events for c in counts}, config.features.max_event_types)
-    with _known_events(history, until, sales if counts else None) as events:
+    with _known_events(history, until, dropped if counts else None) as events:
         named_assets, other_assets = _named(events("asset"), config.features.max_assets)
         channels, other_channels = _named(events("channel"), config.features.max_channels)
     changed = local.changed_fields(history)
@@ -60,7 +63,7 @@ def learn_feature_set(
         attributes=tuple(_attribute(name, history.attributes, changed) for name in attributes),
         other=other,
         valued_types=_valued_types(counts, kept),
-        dropped_types=sales,
+        dropped_types=dropped,
         assets=any(c.assets for c in counts),
         age=dated,
         named_assets=named_assets,
@@ -73,7 +76,16 @@ def learn_feature_set(
         zone=config.leads.timezone or "UTC",
         session_gap_minutes=config.features.session_gap_minutes,
         tracked=config.events.tracked if config.events else None,
+        traffic=traffic,
     )
+
+
+def _dropped_types(config: Config, traffic: Traffic | None) -> tuple[str, ...]:
+    """Types made by sales, and opened mails, unless they are wanted."""
+    if config.events is None:
+        return ()
+    off = {*config.events.by_sales, *(traffic.opens if traffic else ())}
+    return tuple(sorted(off.difference(config.events.use)))
 
 
 def _named(counts: dict[str, int], most: int) -> tuple[tuple[str, ...], bool]:
@@ -83,22 +95,22 @@ def _named(counts: dict[str, int], most: int) -> tuple[tuple[str, ...], bool]:
 
 
 @contextmanager
-def _known_events(history: History, until: datetime | None, sales: Sequence[str] | None) -> Iterator[Any]:
+def _known_events(history: History, until: datetime | None, dropped: Sequence[str] | None) -> Iterator[Any]:
     """Count the events of known leads by a column, as far as they were known; ``None``: there are none."""
     remote = remote_tape(history)
 
     def count(column: str) -> dict[str, int]:
-        if sales is None:
+        if dropped is None:
             return {}
         if remote is not None:
-            return remote.count_names(column, until=until, without=sales)
+            return remote.count_names(column, until=until, without=dropped)
         query = f"""
             SELECT {column}, count(*) FROM events SEMI JOIN vocabulary_leads USING (lead_id)
-            WHERE {column} IS NOT NULL AND event_type IS NOT NULL AND NOT list_contains($sales, event_type)
+            WHERE {column} IS NOT NULL AND event_type IS NOT NULL AND NOT list_contains($dropped, event_type)
               AND ($until IS NULL OR (occurred_at < $until AND (recorded_at IS NULL OR recorded_at < $until)))
             GROUP BY ALL
         """
-        given = {"sales": list(sales), "until": _naive(until)}
+        given = {"dropped": list(dropped), "until": _naive(until)}
         return dict(history.connection.execute(query, given).fetchall())
 
     history.connection.register("vocabulary_leads", history.leads.select(["lead_id"]))
@@ -112,7 +124,7 @@ def _has_stages(history: History, until: datetime | None) -> bool:
     if "stages" not in history.tables:
         return False
     query = "SELECT 1 FROM stages WHERE stage IS NOT NULL AND ($1 IS NULL OR entered_at < $1) LIMIT 1"
-    return history.connection.execute(query, [_naive(until)]).fetchone() is not None
+    return bool(history.connection.execute(query, [_naive(until)]).fetchall())  # all: an open result blocks
 
 
 def _has_colleagues(history: History, until: datetime | None) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +21,7 @@ from mqlml.operation.scoring import CONTRIBUTIONS, SCORES, LeadScorer
 from mqlml.operation.sinks import write_scores
 from mqlml.tape.build import build_features
 from mqlml.tape.engine import LocalEngine, remote_tape
+from mqlml.tape.traffic import Tally
 from mqlml.workflows.opening import Opened, Progress, Quiet, open_history
 
 if TYPE_CHECKING:
@@ -125,6 +126,7 @@ class _Run:
     contributions: bool
     manifest: dict[str, Any]
     progress: Progress
+    tally: Tally = field(default_factory=Tally)
 
     def batches(self, add: Callable[[pa.Table], None] | None) -> Iterator[pa.RecordBatch]:
         """Batches of scores; their contributions go to ``add`` where somebody wants them."""
@@ -134,7 +136,8 @@ class _Run:
             self._count(scored.scores)
             self.progress.advance()
             yield from scored.scores.to_batches()
-        self.manifest["notes"] += _backlog_note(self.scorer, self.manifest["mqls"])
+        self.manifest["traffic"] = self.tally.lines()
+        self.manifest["notes"] += [*self.tally.notes, *_backlog_note(self.scorer, self.manifest["mqls"])]
 
     def _parts(self) -> Iterator[Scored]:
         tape = remote_tape(self.opened.history)
@@ -156,7 +159,8 @@ class _Run:
             contributions=self.contributions,
         )
         history, features = self.opened.history, self.scorer.model.features
-        for batch in tape.apply(history, self._marks(self.lead), features, scoring, scoring.schema):
+        marks = self._marks(self.lead)
+        for batch in tape.apply(history, marks, features, scoring, scoring.schema, tally=self.tally):
             yield scoring.scored(batch, self.scorer)
 
     def _marks(self, lead: np.ndarray[Any, np.dtype[np.int64]]) -> pa.Table:
@@ -164,7 +168,7 @@ class _Run:
         return mark_table(self.opened.people, lead, np.full(len(lead), moment, dtype=np.int64))
 
     def _score(self, lead: np.ndarray[Any, np.dtype[np.int64]]) -> Scored:
-        table = build_features(self.opened.history, self._marks(lead), self.scorer.model.features)
+        table = build_features(self.opened.history, self._marks(lead), self.scorer.model.features, tally=self.tally)
         return self.scorer.score(table, as_of=self.opened.moment, previous=self.before, reasons=self.reasons)
 
     def _count(self, scores: pa.Table) -> None:
@@ -214,6 +218,7 @@ def _manifest(
         "mqls": 0,
         "tiers": {},
         "quality": {},
+        "traffic": [],
         "label": config.label.model_dump(),
         "tables": [
             {"table": a.table, "rows_in": a.rows_in, "used": a.used, "quarantined": a.quarantined,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +20,7 @@ from mqlml.history.writing import write_text
 from mqlml.learning.baselines import rate_by_source, source_feature
 from mqlml.learning.judgement import judge
 from mqlml.learning.labels import labelled_rows
+from mqlml.learning.pairs import choose_pairs, pair_notes
 from mqlml.learning.propensity import Recipe
 from mqlml.learning.snapshots import mark_table
 from mqlml.learning.training import JUDGED_BAGS, train_model
@@ -34,6 +35,7 @@ from mqlml.review.report import figures, model_card, render_report
 from mqlml.review.report import summary as figures_of
 from mqlml.tape.build import build_features
 from mqlml.tape.engine import LocalEngine
+from mqlml.tape.traffic import Tally
 from mqlml.tape.vocabulary import learn_feature_set
 from mqlml.workflows.opening import Opened, Progress, Quiet, open_history, refuse_leaks
 
@@ -89,6 +91,7 @@ class _Learned:
     judgement: Judgement
     replay: Replay
     policy: Policy
+    tally: Tally
 
 
 def train(
@@ -134,7 +137,11 @@ def _learn(opened: Opened, config: Config, progress: Progress) -> _Learned:
     plan = plan_windows(rows, origins=config.model.origins, seed=config.model.seed)
     progress.begin("Computing features")
     features = learn_feature_set(opened.history, config, until=opened.as_of, attributes=opened.attributes)
-    table = build_features(opened.history, mark_table(opened.people, rows.lead, rows.at), features)
+    first_origin = min((r.origin for r in plan.rounds if r.origin is not None), default=None)
+    pairs = choose_pairs(opened.history, features, rows, config, before=first_origin, seed=config.model.seed)
+    features = replace(features, pairs=pairs)
+    tally = Tally()
+    table = build_features(opened.history, mark_table(opened.people, rows.lead, rows.at), features, tally=tally)
     recipe = Recipe(config.model.seed, config.model.bags, threads_of(config))
     progress.begin("Learning", recipe.bags + min(recipe.bags, JUDGED_BAGS) * len(plan.rounds))
     training = train_model(
@@ -146,7 +153,7 @@ def _learn(opened: Opened, config: Config, progress: Progress) -> _Learned:
     tested = training.tested
     replay = make_replay(rows, tested.row, tested.settled, every_days=config.snapshots.every_days)
     policy = set_policy(config.policy, replay, base_rate=float(rows.won.mean()))
-    return _Learned(opened, rows, plan, table, training, judgement, replay, policy)
+    return _Learned(opened, rows, plan, table, training, judgement, replay, policy, tally)
 
 
 def threads_of(config: Config) -> int:
@@ -190,7 +197,8 @@ def _summary(learned: _Learned, config: Config, shown_drivers: list[dict[str, An
         "audit": figures_of.audit_lines(opened.audit),
         "drivers": shown_drivers,
         "accounting": figures_of.accounting(opened.history.accounts),
-        "notes": [*opened.notes, *model.features.notes],
+        "traffic": learned.tally.lines(),
+        "notes": [*opened.notes, *model.features.notes, *pair_notes(model.features.pairs), *learned.tally.notes],
         "undeclared": list(opened.undeclared),
         "features": len(model.features.features),
         "recipe": {

@@ -31,6 +31,19 @@ ignore = ["duplicate"]             # neither won nor lost; these leads are left 
 path = "events.parquet"            # what leads did; recorded_at says when the system knew it
 by_sales = ["call", "meeting"]     # made by sales, so they say what sales thought: off as features
 
+[events.machines]                  # what scanners, crawlers and scripts did is left out; 0 or [] switches a rule off
+# opens = ["email_open"]           # opened mails, here recognised by name: off as features unless in [events] use
+# open_within_seconds = 5          # where they are in use: not counted so soon after a send (sends = ["email_sent"])
+links = 3                          # clicks: not counted from the third different link on
+links_within_seconds = 60          # within so many seconds
+burst_events = 100                 # any event: not counted when the lead had so many others
+burst_seconds = 60                 # within so many seconds
+# agent = "user_agent"             # column of the events; named agents are not counted (agents = ["bot/", ...])
+
+[features]
+max_pairs = 10                     # which event after which, where the order tells something of its own
+pair_days = 7                      # at most so many days after
+
 [history]
 path = "history.parquet"           # every value of the columns in 'state', with the one before it
 

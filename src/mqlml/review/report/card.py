@@ -125,7 +125,21 @@ def _population(summary: Mapping[str, Any]) -> str:
             for r in rows(summary, "plan")
         ),
     )  # fmt: skip
-    return f"## Data\n\n{_list(facts)}\n\nWhat was used for what:\n\n{plan}"
+    return f"## Data\n\n{_list(facts)}\n\nWhat was used for what:\n\n{plan}{_traffic(summary)}"
+
+
+def _traffic(summary: Mapping[str, Any]) -> str:
+    """What the rules against machine traffic left out; nothing where none applied."""
+    found = rows(summary, "traffic")
+    if not found:
+        return ""
+    lines = (
+        (_safe(r.get("rule"), 90), *(count(r.get(key)) for key in ("seen", "dropped")),
+         "–" if number(r, "share") is None else percent(number(r, "share")), count(r.get("leads")))
+        for r in found
+    )  # fmt: skip
+    table = _table(("Rule", "Events looked at", "Not counted", "Share", "Leads"), lines)
+    return f"\n\nMachine traffic left out:\n\n{table}"
 
 
 def _tests(summary: Mapping[str, Any]) -> str:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["SparkEvents", "ddl"]
 
 _KEPT = "events"
+_MINUTE_US = 60_000_000
 # A table of at most this many rows is sent to every executor; else all events would have to be sorted by id.
 _SENT_ALONG = 2_000_000
 _SPARK_TYPES = {
@@ -35,17 +36,20 @@ _SPARK_TYPES = {
     pa.bool_(): "boolean",
     pa.timestamp("us", "UTC"): "timestamp",
     pa.list_(pa.float64()): "array<double>",
+    pa.list_(pa.int64()): "array<bigint>",
 }
 
 
 class EventCount(NamedTuple):
-    """How many events there are of a type, of known leads or of others, with a value, with an asset."""
+    """How many events there are of a type, of known leads or of others; with a value, an asset, a coarse time."""
 
     event_type: str
     used: bool
     events: int
     values: int
     assets: int
+    whole_minutes: int
+    whole_hours: int
 
 
 @dataclass
@@ -147,7 +151,8 @@ class SparkEvents:
             with translated("counting events"):
                 used = (f.col("status") == USED).alias("used")
                 groups = self.good(until).groupBy("event_type", used)
-                rows = groups.agg(f.count(f.lit(1)), f.count("value"), f.count("asset")).collect()
+                coarse = (f.count_if(f.col("occurred_at") % unit == 0) for unit in (_MINUTE_US, 60 * _MINUTE_US))
+                rows = groups.agg(f.count(f.lit(1)), f.count("value"), f.count("asset"), *coarse).collect()
             self._counts[until] = [EventCount(*row) for row in rows]
         return self._counts[until]
 

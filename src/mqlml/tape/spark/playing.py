@@ -4,21 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from functools import cached_property
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from mqlml import __version__
 from mqlml.errors import EngineError
-from mqlml.tape.build import Levels, feature_table, play_whole
+from mqlml.tape.build import Levels, feature_table, play_keys, tape_of
+from mqlml.tape.kernel import recipe_of
+from mqlml.tape.machines import rules_of
+from mqlml.tape.state import Float64, Int64
 
 if TYPE_CHECKING:
     from mqlml.tape.features import FeatureSet
 
 __all__ = ["Applying", "Playing", "whole_tables"]
+
+_BEFORE = (("position", pa.int64()), ("counts", pa.list_(pa.int64())))
 
 # Leads that a function sees at a time: enough to pay for its own preparations, few enough to be held in memory.
 _ROWS_AT_A_TIME = 16_384
@@ -26,28 +31,31 @@ _ROWS_AT_A_TIME = 16_384
 
 @dataclass(frozen=True)
 class Playing:
-    """Plays sorted rows of whole keys; yields ``position`` and a column for each number that the kernel writes.
+    """Plays sorted rows of whole keys.
+
+    Yields ``position``, ``counts`` (in the first row of each stretch of keys what the rules against machine traffic
+    left out of it, else null) and a column for each number that the kernel writes.
 
     Parameters
     ----------
     features : FeatureSet
-    schema : pa.Schema
-        Of what is yielded.
     version : str
         Of mqlml where this was made: another one here could compute something else.
     """
 
     features: FeatureSet
-    schema: pa.Schema
     version: str = __version__
+
+    @cached_property
+    def schema(self) -> pa.Schema:
+        """Of what is yielded."""
+        return pa.schema([*_BEFORE, *((f"f{i}", pa.float64()) for i in range(recipe_of(self.features).width))])
 
     def __call__(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         """Play one partition."""
-        check_version(self.version)
-        for table in whole_tables(batches):
-            position, values = play_whole(with_assets(table), self.features)
-            if position.size:
-                yield pa.RecordBatch.from_arrays([pa.array(position), *map(pa.array, values)], schema=self.schema)
+        for _, position, values, counts in played(batches, self.features, self.version):
+            columns = [position, told(counts, position.size), *np.ascontiguousarray(values)]
+            yield pa.RecordBatch.from_arrays([pa.array(column) for column in columns], schema=self.schema)
 
 
 @dataclass(frozen=True)
@@ -61,8 +69,8 @@ class Applying:
     known : pa.Schema
         Names and types of the fields of ``side`` in each mark: what was known at creation.
     function : callable
-    schema : pa.Schema
-        ``position``, then what the function gives.
+    result : pa.Schema
+        Of what the function gives.
     version : str
     """
 
@@ -70,22 +78,23 @@ class Applying:
     levels: Levels
     known: pa.Schema
     function: Callable[[pa.Table], pa.Table]
-    schema: pa.Schema
+    result: pa.Schema
     version: str = __version__
+
+    @cached_property
+    def schema(self) -> pa.Schema:
+        """``position`` and ``counts`` as in ``Playing``, then what the function gives."""
+        return pa.schema([*_BEFORE, *((field.name, field.type) for field in self.result)])
 
     def __call__(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         """Play one partition."""
-        check_version(self.version)
-        waiting: list[tuple[npt.NDArray[np.int64], npt.NDArray[np.float64], pa.Table]] = []
-        rows = 0
-        for table in whole_tables(batches):
-            position, values = play_whole(with_assets(table), self.features)
-            waiting.append((position, values, self._known(table)))
-            rows += position.size
-            if rows >= _ROWS_AT_A_TIME:
+        waiting: list[_Stretch] = []
+        for table, position, values, counts in played(batches, self.features, self.version):
+            waiting.append(_Stretch(position, values, counts, self._known(table)))
+            if sum(stretch.position.size for stretch in waiting) >= _ROWS_AT_A_TIME:
                 yield from self._applied(waiting)
-                waiting, rows = [], 0
-        if rows:
+                waiting = []
+        if waiting:
             yield from self._applied(waiting)
 
     def _known(self, table: pa.Table) -> pa.Table:
@@ -93,15 +102,39 @@ class Applying:
         side = table["side"].drop_null().combine_chunks()
         return pa.Table.from_arrays(side.flatten(), names=self.known.names).cast(self.known)
 
-    def _applied(
-        self, waiting: list[tuple[npt.NDArray[np.int64], npt.NDArray[np.float64], pa.Table]]
-    ) -> Iterator[pa.RecordBatch]:
-        positions, values, known = zip(*waiting, strict=True)
-        table = feature_table(self.features, pa.concat_tables(known), np.concatenate(values, axis=1), self.levels)
-        made = self.function(table)
-        position = pa.array(np.concatenate(positions))
-        whole = pa.Table.from_arrays([position, *made.columns], names=self.schema.names).cast(self.schema)
+    def _applied(self, waiting: list[_Stretch]) -> Iterator[pa.RecordBatch]:
+        known = pa.concat_tables([stretch.known for stretch in waiting])
+        values = np.concatenate([stretch.values for stretch in waiting], axis=1)
+        made = self.function(feature_table(self.features, known, values, self.levels))
+        position = pa.array(np.concatenate([stretch.position for stretch in waiting]))
+        counts = pa.concat_arrays([told(stretch.counts, stretch.position.size) for stretch in waiting])
+        whole = pa.Table.from_arrays([position, counts, *made.columns], names=self.schema.names).cast(self.schema)
         yield from whole.combine_chunks().to_batches()
+
+
+class _Stretch(NamedTuple):
+    position: Int64
+    values: Float64
+    counts: Int64 | None
+    known: pa.Table
+
+
+def played(
+    batches: Iterable[pa.RecordBatch], features: FeatureSet, version: str
+) -> Iterator[tuple[pa.Table, Int64, Float64, Int64 | None]]:
+    """Play one partition: for each stretch of whole keys with marks its rows, and what ``play_keys`` gives for them."""
+    check_version(version)
+    recipe, rules = recipe_of(features), rules_of(features)
+    for table in whole_tables(batches):
+        position, values, counts = play_keys(tape_of(with_assets(table).to_batches()), recipe, rules)
+        if position.size:
+            yield table, position, values, counts
+
+
+def told(counts: Int64 | None, rows: int) -> pa.Array:
+    """Counts as the first of some rows, which have none else."""
+    first = None if counts is None else counts.ravel().tolist()
+    return pa.array([first, *[None] * (rows - 1)], pa.list_(pa.int64()))
 
 
 def whole_tables(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:

@@ -8,23 +8,24 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from mqlml.history.leads import USED
-from mqlml.tape.build import known_at_creation
+from mqlml.tape.build import known_at_creation, tally_dropped
 from mqlml.tape.engine import Played
-from mqlml.tape.kernel import recipe_of
 from mqlml.tape.local import TypeCount, codes_of, leads_of, sorted_tape, type_codes
 from mqlml.tape.spark.events import SparkEvents, ddl
 from mqlml.tape.spark.playing import Applying, Playing
 from mqlml.tape.spark.session import translated
-from mqlml.tape.state import EVENT, MARK
+from mqlml.tape.state import EVENT, MARK, SKIPPED
+from mqlml.tape.traffic import RULES
 
 if TYPE_CHECKING:
     from mqlml.history.contract import History
     from mqlml.tape.features import FeatureSet
+    from mqlml.tape.state import Float64, Int64
+    from mqlml.tape.traffic import Tally
 
 __all__ = ["SparkTape"]
 
@@ -44,7 +45,7 @@ class SparkTape(SparkEvents):
     def count_event_types(self, until: datetime | None) -> list[TypeCount]:
         """Count the events of known leads by type, strictly before ``until`` in ``recorded_at`` too."""
         counts = (c for c in self.counts(until) if c.used)
-        return [TypeCount(c.event_type, c.events, c.values, c.assets) for c in counts]
+        return [TypeCount(c.event_type, *c[2:]) for c in counts]
 
     def count_names(self, column: str, *, until: datetime | None, without: Sequence[str]) -> dict[str, int]:
         """Count the events of known leads by the asset or channel they name, those of some event types left out."""
@@ -56,15 +57,24 @@ class SparkTape(SparkEvents):
                 events = events.where(~f.col("event_type").isin(*without))
             return {row[0]: row[1] for row in events.groupBy(column).count().collect()}
 
-    def play(self, history: History, marks: pa.Table, features: FeatureSet) -> Played:
+    def count_events(self, lead_ids: pa.ChunkedArray, types: Sequence[str], *, end: int) -> tuple[int, int]:
+        """Count the events of some types and their leads, strictly before ``end`` (microseconds)."""
+        from pyspark.sql import functions as f
+
+        with translated("counting events"):
+            leads = self.small("asked", pa.table({"lead_id": lead_ids}))
+            events = self.good().where(f"occurred_at < {end}").where(f.col("event_type").isin(*types))
+            known = events.join(leads, "lead_id", "left_semi")
+            row = known.agg(f.count(f.lit(1)), f.count_distinct("lead_id")).collect()[0]
+        return row[0], row[1]
+
+    def play(self, history: History, marks: pa.Table, features: FeatureSet, *, tally: Tally | None) -> Played:
         """Play the tape of the leads in ``marks``; Spark writes the feature table, which is then read in parts."""
-        width = recipe_of(features).width
-        schema = pa.schema([("position", pa.int64()), *((f"f{i}", pa.float64()) for i in range(width))])
+        work = Playing(features)
         with translated("computing features"):
             rows, levels = self._rows(history, marks, features, side=None)
-            played = rows.mapInArrow(Playing(features, schema), ddl(schema))
-            played.write.mode("overwrite").parquet(self.folder.spark("features"))
-        return Played(self._played(), levels)
+            rows.mapInArrow(work, ddl(work.schema)).write.mode("overwrite").parquet(self.folder.spark("features"))
+        return Played(self._played(features, tally), levels)
 
     def apply(
         self,
@@ -73,22 +83,25 @@ class SparkTape(SparkEvents):
         features: FeatureSet,
         function: Callable[[pa.Table], pa.Table],
         schema: pa.Schema,
+        *,
+        tally: Tally | None = None,
     ) -> Iterator[pa.RecordBatch]:
         """Compute features and apply ``function`` to them on the executors; rows come in the order of ``marks``."""
         known = known_at_creation(history, marks, features)
         places = pa.array(np.arange(marks.num_rows, dtype=np.int64))
         dated = pa.table({"lead_id": marks["lead_id"], "time": known["at"].cast(pa.int64()), "position": places})
-        made = pa.schema([pa.field("position", pa.int64()), *(pa.field(f.name, f.type) for f in schema)])
+        tally_dropped(tally, history, dated["lead_id"], features, end=pc.max(dated["time"]).as_py())
         with translated("computing features and scores"):
             rows, levels = self._rows(history, dated, features, side=_plain(known))
-            work = Applying(features, levels, _restored(known.schema), function, made)
-            self._ordered(rows.mapInArrow(work, ddl(made)), marks.num_rows)
+            work = Applying(features, levels, _restored(known.schema), function, schema)
+            self._in_stretches(rows.mapInArrow(work, ddl(work.schema)), marks.num_rows)
         for part in self.folder.parts("applied"):
             table = self.folder.read_whole(part)
+            _add_counts(tally, features, table["counts"])
             table = table.take(pc.sort_indices(table["position"])).select(schema.names).cast(schema)
             yield from table.combine_chunks().to_batches()
 
-    def _ordered(self, frame: Any, rows: int) -> None:
+    def _in_stretches(self, frame: Any, rows: int) -> None:
         """Write rows so that each stretch of positions is one file; within it they are put in order when it is read."""
         from pyspark.sql import functions as f
 
@@ -96,11 +109,12 @@ class SparkTape(SparkEvents):
         spread = frame.withColumn("bucket", bucket).repartition(-(-rows // _ROWS_PER_BUCKET), "bucket")
         spread.write.mode("overwrite").partitionBy("bucket").parquet(self.folder.spark("applied"))
 
-    def _played(self) -> Iterator[tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]]:
+    def _played(self, features: FeatureSet, tally: Tally | None) -> Iterator[tuple[Int64, Float64]]:
         for part in self.folder.parts("features"):
             for batch in self.folder.read(part):
-                position, *values = (column.to_numpy() for column in batch.columns)
-                yield position, np.array(values)
+                _add_counts(tally, features, batch["counts"])
+                columns = [column.to_numpy() for column in batch.columns[2:]]
+                yield batch["position"].to_numpy(), np.array(columns).reshape(-1, batch.num_rows)
 
     def _rows(
         self, history: History, marks: pa.Table, features: FeatureSet, *, side: pa.Table | None
@@ -122,19 +136,17 @@ class SparkTape(SparkEvents):
 
         named = features.named_assets if features.counts_assets else ()
         rows = self.good().where(f"occurred_at < {end}").join(self.small("leads", leads), "lead_id")
-        rows = self._coded(rows, "event_type", type_codes(features)).where(
-            "event_type_code >= 0 OR event_type_code IS NULL"
-        )
+        rows = self._coded(rows, "event_type", type_codes(features))
         rows = self._coded(rows, "asset", codes_of("asset", named))
         rows = self._coded(rows, "channel", codes_of("channel", features.channels))
-        return rows.select(
+        return rows.where("event_type_code >= 0 OR event_type_code IS NULL").select(
             "key",
             f.col("occurred_at").alias("time"),
-            f.lit(EVENT).cast("tinyint").alias("kind"),
+            _kind(features).cast("tinyint").alias("kind"),
             "lead",
             f.coalesce("event_type_code", f.lit(len(features.event_types))).alias("type"),
-            (_code("asset", len(named)) if _with_assets(features) else f.lit(-1)).cast("bigint").alias("asset"),
-            (_nameless("asset") if _with_assets(features) else f.lit(None)).cast("string").alias("name"),
+            (_code("asset", len(named)) if features.tells_assets else f.lit(-1)).cast("bigint").alias("asset"),
+            (_nameless("asset") if features.tells_assets else f.lit(None)).cast("string").alias("name"),
             (_code("channel", len(features.channels)) if features.uses_channels else f.lit(-1)).alias("channel"),
             f.coalesce("value", f.lit(0.0)).alias("value"),
             f.greatest("recorded_at", "occurred_at").alias("known"),
@@ -146,8 +158,19 @@ class SparkTape(SparkEvents):
         return rows.join(named, column, "left")
 
 
-def _with_assets(features: FeatureSet) -> bool:
-    return features.identifies_assets or features.counts_assets
+def _add_counts(tally: Tally | None, features: FeatureSet, counts: pa.Array | pa.ChunkedArray) -> None:
+    if tally is not None:
+        for told in counts.drop_null().to_pylist():
+            tally.add_counts(features, np.reshape(told, (len(RULES), -1)))
+
+
+def _kind(features: FeatureSet) -> Any:
+    """Events of named agents are on the tape, but not counted."""
+    from pyspark.sql import functions as f
+
+    if features.traffic is None or not features.traffic.agents:
+        return f.lit(EVENT)
+    return f.when(f.col("agent").rlike(f"(?iu){features.traffic.agent_pattern}"), SKIPPED).otherwise(EVENT)
 
 
 def _code(column: str, beyond: int) -> Any:
