@@ -21,7 +21,7 @@ __all__ = ["OpenSession", "SparkSettings", "open_session", "translated"]
 
 LEAST_JAVA = 17
 _JAVA_VERSION = re.compile(r'version "(?:1\.)?(\d+)')
-_OURS = re.compile(r"mqlml\.errors\.(\w+): (.*)")
+_OURS = re.compile(r"mqlml\.errors\.\w+: (.*)")
 _INSTALL = "pip install 'mqlml[spark]'"
 
 # Of the session alone, whatever the cluster's defaults say: results must not depend on them.
@@ -131,7 +131,10 @@ def _as_ours(text: str, doing: str) -> EngineError:
     """What mqlml said on an executor, or else the line in which Spark names the cause."""
     said = _OURS.findall(text)
     if said:
-        return EngineError(f"On a Spark executor: {said[-1][1].strip()}")
+        return EngineError(f"On a Spark executor: {said[-1].strip()}")
+    if "No module named 'mqlml'" in text:
+        hint = "ship the environment, see docs/spark.md"
+        return EngineError("mqlml is not installed on the executors.", hint=hint)
     causes = re.findall(r"^(?:Caused by: )?[\w.$]+(?:Error|Exception)\b:? ?(.+)$", text, flags=re.MULTILINE)
     lines = [line.strip() for line in (causes[-1:] or text.splitlines()) if line.strip()]
     return EngineError(
@@ -189,7 +192,7 @@ def _check_java() -> None:
         raise EngineError(f"--engine spark needs Java {LEAST_JAVA}, and none was found.", hint=hint) from error
     version = _JAVA_VERSION.search(told)
     if version is not None and int(version[1]) < LEAST_JAVA:
-        raise EngineError(f"--engine spark needs Java {LEAST_JAVA}; '{shown(java)}' is Java {version[1]}.", hint=hint)
+        raise EngineError(f"--engine spark needs Java {LEAST_JAVA}; '{java}' is Java {version[1]}.", hint=hint)
 
 
 @contextmanager
