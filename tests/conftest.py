@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import HealthCheck, settings
+from sparks import start_spark
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -52,6 +53,14 @@ def public_data() -> Path:
     if not Path(folder).is_dir():
         pytest.fail(f"MQLML_DATA names no folder: {folder}")
     return Path(folder)
+
+
+@pytest.fixture(scope="session")
+def spark() -> Iterator[object]:
+    """Start Spark once for the whole run, or skip; engines find its session and take one of their own in it."""
+    opened = start_spark()
+    yield opened.spark
+    opened.close()
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,7 @@ import json
 import signal
 import sys
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 from mqlml import __version__, show
-from mqlml.errors import DataRefused, EngineError, MqlError
+from mqlml.errors import DataRefused, EngineError, MqlError, UsageError
 
 if TYPE_CHECKING:
     from types import FrameType
 
     from mqlml.config import Config
+    from mqlml.tape.engine import Engine
 
 __all__ = ["main"]
 
@@ -40,6 +41,26 @@ _as_of = click.option(
 )
 _model = click.option("--model", metavar="PATH", help="A bundle's path or version. Default: the one in use.")
 _json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout.")
+_ENGINE = (
+    click.option(
+        "--engine",
+        type=click.Choice(["local", "spark"]),
+        default="local",
+        show_default=True,
+        help="Where events are read and features and scores are computed; the results are the same.",
+    ),
+    click.option("--spark-master", metavar="URL", help="local[4], yarn, k8s://..., spark://... Default: Spark's own."),
+    click.option("--spark-conf", metavar="KEY=VALUE", multiple=True, help="A setting of Spark; may be repeated."),
+    click.option(
+        "--spark-folder", metavar="PATH", help="A folder that this machine and the executors of a cluster both see."
+    ),
+)
+
+
+def _engine_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    for option in reversed(_ENGINE):
+        command = option(command)
+    return command
 
 
 class _Terminated(BaseException):
@@ -120,8 +141,9 @@ def check(*, config_path: str, as_of: str | None, as_json: bool) -> int:
 @cli.command()
 @_config
 @_as_of
+@_engine_options
 @_json
-def train(*, config_path: str, as_of: str | None, as_json: bool) -> None:
+def train(*, config_path: str, as_of: str | None, as_json: bool, **engine: Any) -> None:
     """Learn, judge, set the threshold and write a bundle and its report; prints the bundle's path.
 
     \b
@@ -131,7 +153,7 @@ def train(*, config_path: str, as_of: str | None, as_json: bool) -> None:
 
     progress = show.progress(quiet=_quiet())
     with progress:
-        done = run(_load(config_path), as_of=as_of, progress=progress)
+        done = run(_load(config_path), as_of=as_of, engine=_engine(**engine), progress=progress)
     _tell(show.trained(done.summary, done.notes))
     _tell(f"Report: {done.report}\nBundle:")
     facts = {
@@ -155,7 +177,7 @@ def train(*, config_path: str, as_of: str | None, as_json: bool) -> None:
 @click.option(
     "--previous", type=click.Path(path_type=Path), help="Earlier scores (Parquet): `change` compares with them."
 )
-@click.option("--engine", type=click.Choice(["local"]), default="local", show_default=True)
+@_engine_options
 @click.option("--no-reasons", is_flag=True, help="Leave reasons and grades empty; faster.")
 @click.option(
     "--contributions", type=click.Path(path_type=Path), help="Also write every contribution (.parquet, .csv)."
@@ -168,10 +190,10 @@ def score(
     model: str | None,
     out: Path,
     previous: Path | None,
-    engine: str,  # noqa: ARG001 - one engine so far
     no_reasons: bool,
     contributions: Path | None,
     as_json: bool,
+    **engine: Any,
 ) -> None:
     """Score every open lead as of a moment; prints the path of the scores.
 
@@ -190,6 +212,7 @@ def score(
             previous=previous,
             reasons=not no_reasons,
             contributions=contributions,
+            engine=_engine(**engine),
             progress=progress,
         )
     _tell(show.scored(done.manifest))
@@ -318,6 +341,21 @@ def _load(path: str) -> Config:
     from mqlml.config import Config
 
     return Config.load(path)
+
+
+def _engine(
+    *, engine: str, spark_master: str | None, spark_conf: Sequence[str], spark_folder: str | None
+) -> Engine | None:
+    if engine == "local":
+        if spark_master or spark_conf or spark_folder:
+            raise UsageError("The --spark options need --engine spark.")
+        return None
+    from mqlml.tape.spark import SparkEngine, SparkSettings
+
+    wrong = [text for text in spark_conf if "=" not in text]
+    if wrong:
+        raise UsageError(f"--spark-conf {wrong[0]}: not a setting.", hint="write --spark-conf key=value")
+    return SparkEngine(SparkSettings(spark_master, dict(text.split("=", 1) for text in spark_conf), spark_folder))
 
 
 def _written(out: Path, tables: Mapping[str, int], *, as_json: bool) -> None:

@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 import pytest
 
 from mqlml.errors import DataRefused
-from mqlml.tape.build import build_features, whole_keys
+from mqlml.tape.build import build_features
 from mqlml.tape.features import Attribute, FeatureSet
 
 FEATURES = FeatureSet(event_types=("web", "mail"), valued_types=("web",), assets=True)
@@ -56,16 +56,6 @@ def test_table_when_marks_are_reordered_or_repeated_then_rows_follow_them(make: 
     again = build_features(history, make.marks(*(pairs[i] for i in order)), FEATURES)
     for name in (f.name for f in FEATURES.features):
         np.testing.assert_array_equal(again[name], table[name].take(pa.array(order)))
-
-
-def test_whole_keys_when_a_key_spans_many_batches_then_it_comes_in_one_piece() -> None:
-    keys = np.repeat([0, 1, 2, 3], [1, 7, 2, 5]).astype(np.int32)
-    columns = dict.fromkeys(("time", "asset", "known"), np.arange(15))
-    small = dict.fromkeys(("lead", "type", "channel"), np.zeros(15, dtype=np.int32))
-    rows = pa.table({"key": keys, **columns, "kind": np.ones(15, dtype=np.int8), **small, "value": np.zeros(15)})
-    tapes = list(whole_keys(rows.to_batches(max_chunksize=2)))
-    assert [sorted(set(t.key.tolist())) for t in tapes] == [[0], [1], [2], [3]]
-    assert np.concatenate([t.time for t in tapes]).tolist() == list(range(15))
 
 
 def test_table_when_one_lead_has_200_000_events_then_it_streams_through(make: Any) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import pyarrow as pa
 
@@ -66,6 +66,13 @@ class TableAccount:
     skipped: Mapping[str, int] = field(default_factory=dict)
 
 
+class RemoteEvents(Protocol):
+    """Events that an engine keeps elsewhere, cleaned."""
+
+    def type_counts(self, until: datetime | None) -> dict[str, int]:
+        """Count events by type as ``History.event_type_counts`` does."""
+
+
 @dataclass(frozen=True)
 class History:
     """A lead history, typed and checked; nothing is filtered by as-of yet.
@@ -95,6 +102,8 @@ class History:
         Plain sentences for every output.
     quarantine : pa.Table
         Schema ``QUARANTINE``: rows set aside, with their row, line (CSV) and raw content.
+    remote : RemoteEvents or None
+        The events, where an engine keeps them; ``tables`` then does not name them.
 
     Examples
     --------
@@ -112,6 +121,12 @@ class History:
     notes: tuple[str, ...]
     quarantine: pa.Table = field(default_factory=QUARANTINE.empty_table)
     cleanup: Callable[[], object] = field(default=lambda: None, repr=False, compare=False)
+    remote: RemoteEvents | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def has_events(self) -> bool:
+        """Whether there is a table of events, here or elsewhere."""
+        return self.remote is not None or "events" in self.tables
 
     @property
     def has_dates(self) -> bool:
@@ -131,6 +146,8 @@ class History:
         dict of str to int
             Most frequent first, ties by name; empty when the history has no events.
         """
+        if self.remote is not None:
+            return self.remote.type_counts(until)
         if "events" not in self.tables:
             return {}
         moment = None if until is None else until.astimezone(UTC).replace(tzinfo=None)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -113,7 +113,7 @@ def read_facts(
     linked = around.linked(typed, time)
     groups = _scan(session, linked, time=time, by_type=table == "events")
     _account(session, findings, linked, groups, source=source)
-    _tell(findings, typed, groups, source=source)
+    tell(findings, typed, groups, source=source)
     if table == "changes" and mapped.columns.get("old_value") is None:
         findings.note(f"{raw.file}: there is no old value, so nothing is known of a field before its first change.")
     clean = all(group["fault"] is None for group in groups)
@@ -160,8 +160,14 @@ def _scan(session: Session, typed: Typed, *, time: str, by_type: bool) -> list[d
 def _account(
     session: Session, findings: Findings, typed: Typed, groups: list[dict[str, Any]], *, source: Source
 ) -> None:
-    """Account for every row: faulty, of a lead that does not count, or used."""
-    raw = typed.raw
+    faults, skipped, used = sort_out(groups)
+    only = f"{quoted(FAULT)} = 0 OR lead_id IN (SELECT lead_id FROM raw.known WHERE status = {USED})"
+    quarantined = set_faults_aside(session, findings, typed, faults, share=source.max_quarantined_share, only=only)
+    account_rows(findings, typed, used=used, quarantined=quarantined, skipped=skipped, source=source)
+
+
+def sort_out(groups: Sequence[Mapping[str, Any]]) -> tuple[dict[int, int], dict[str, int], int]:
+    """Sort counted rows into faulty ones by fault, those of leads that do not count by reason, and used ones."""
     faults: dict[int, int] = {}
     skipped: dict[str, int] = {}
     used = 0
@@ -173,10 +179,14 @@ def _account(
             skipped[reason] = skipped.get(reason, 0) + group["n"]
         else:
             used += group["n"]
-    only = f"{quoted(FAULT)} = 0 OR lead_id IN (SELECT lead_id FROM raw.known WHERE status = {USED})"
-    faults = dict(sorted(faults.items()))
-    quarantined = set_faults_aside(session, findings, typed, faults, share=source.max_quarantined_share, only=only)
-    skipped = dict(sorted(skipped.items()))
+    return dict(sorted(faults.items())), dict(sorted(skipped.items())), used
+
+
+def account_rows(
+    findings: Findings, typed: Typed, *, used: int, quarantined: int, skipped: Mapping[str, int], source: Source
+) -> None:
+    """Account for every row of a table of facts; refuse a table of strangers."""
+    raw = typed.raw
     findings.accounts.append(TableAccount(typed.table, raw.file, raw.rows_in, used, quarantined, skipped))
     _refuse_strangers(findings, raw, skipped.get(STATUS[UNKNOWN], 0), source)
 
@@ -199,7 +209,8 @@ def _refuse_strangers(findings: Findings, raw: Raw, unknown: int, source: Source
         findings.note(f"{raw.file}: {which} belong to leads that are not in the leads file.")
 
 
-def _tell(findings: Findings, typed: Typed, groups: list[dict[str, Any]], *, source: Source) -> None:
+def tell(findings: Findings, typed: Typed, groups: Sequence[Mapping[str, Any]], *, source: Source) -> None:
+    """Tell what is odd but usable in a table of facts."""
     file = typed.raw.file
     tell_flags(findings, typed, [sum(g[f"flag{i}"] for g in groups) for i in range(len(typed.flags))])
     if not typed.raw.rows_in:

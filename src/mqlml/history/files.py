@@ -30,6 +30,9 @@ _MAGIC = (
     (b"ARROW1", "an Arrow file"),
     (b"%PDF", "a PDF document"),
 )
+CATALOGUE = "spark:"
+"""A path that begins so names a table of an engine's catalogue, not a file."""
+
 _MARKUP = (b"<!doctype", b"<html", b"<head", b"<?xml", b"<body")
 _LARGEST_RATIO = 100
 _SMALLEST_BOMB = 100_000_000
@@ -62,8 +65,20 @@ class Raw:
     rejects: Mapping[Fault, list[FaultyRow]]
 
 
-def open_source(session: Session, findings: Findings, *, section: str, source: Source, root: Path) -> Raw | None:
+def open_source(
+    session: Session, findings: Findings, *, section: str, source: Source, root: Path, fetched: Path | None = None
+) -> Raw | None:
     """Open the file of a section; what is wrong with it goes to ``findings``.
+
+    Parameters
+    ----------
+    session, findings
+    section : str
+    source : Source
+    root : Path
+        Folder of ``mqlml.toml``.
+    fetched : Path, optional
+        Where an engine has put a copy of what the path names.
 
     Returns
     -------
@@ -75,7 +90,7 @@ def open_source(session: Session, findings: Findings, *, section: str, source: S
     UsageError
         The path is an address, not a file.
     """
-    path = _existing(findings, section, source.path, root)
+    path = existing(findings, section, source.path, root) if fetched is None else fetched
     if path is None:
         return None
     session.watch(path)
@@ -148,7 +163,19 @@ def _listed(numbers: list[int]) -> str:
     return ", ".join(str(n) for n in numbers[:10]) + (" ..." if len(numbers) > 10 else "")
 
 
-def _existing(findings: Findings, section: str, name: str, root: Path) -> Path | None:
+def existing(findings: Findings, section: str, name: str, root: Path, *, folder: bool = False) -> Path | None:
+    """Find the file (or, where ``folder`` is allowed, the folder) that a path names; else say what is there.
+
+    Raises
+    ------
+    UsageError
+        The path is an address or a table of a catalogue.
+    """
+    if name.startswith(CATALOGUE):
+        raise UsageError(
+            f"[{section}] path: '{shown(name)}' is a table of a Spark catalogue.",
+            hint="run train and score with --engine spark, or export the table to Parquet and name that file",
+        )
     if name.startswith(("postgresql://", "postgres://")):
         raise UsageError(
             f"[{section}] path: reading from a database needs the 'postgres' extra of mqlml, which this version lacks.",
@@ -157,6 +184,8 @@ def _existing(findings: Findings, section: str, name: str, root: Path) -> Path |
     if "://" in name or "\x00" in name:
         raise UsageError(f"[{section}] path: '{shown(name)}' is not a file.", hint="download it and name the file")
     path = (root / name).resolve()
+    if path.is_dir() and folder:
+        return path
     if path.is_file():
         if path.stat().st_size:
             return path
@@ -165,10 +194,10 @@ def _existing(findings: Findings, section: str, name: str, root: Path) -> Path |
         what = "a folder" if path.is_dir() else "not a regular file"
         findings.problem("no-file", name, f"this is {what}", f"name one file in [{section}] path")
     else:
-        folder = path.parent
-        valid = sorted(p.name for p in folder.iterdir() if p.is_file()) if folder.is_dir() else []
+        above = path.parent
+        valid = sorted(p.name for p in above.iterdir() if p.is_file()) if above.is_dir() else []
         where = (
-            nearest(path.name, valid) if folder.is_dir() else f"there is no folder '{shown(Path(name).parent)}' either"
+            nearest(path.name, valid) if above.is_dir() else f"there is no folder '{shown(Path(name).parent)}' either"
         )
         findings.problem("no-file", name, f"there is no such file; {where}", f"correct [{section}] path")
     return None

@@ -22,17 +22,21 @@ from mqlml.history.facts import (
     read_handovers,
     read_spend,
 )
-from mqlml.history.files import Raw, open_source
+from mqlml.history.files import CATALOGUE, Raw, open_source
 from mqlml.history.findings import Findings
 from mqlml.history.identities import read_links, read_suppressed
 from mqlml.history.leads import finish_leads, read_leads
 from mqlml.history.outcomes import OUTCOMES, outcome_columns, plan_outcomes, read_outcomes
+from mqlml.history.remote import open_events, read_events
 from mqlml.history.session import Session
 from mqlml.history.typed import type_table
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from mqlml.config import Config, Source
     from mqlml.history.attributes import AttributeKind
+    from mqlml.history.remote import RemoteReader
 
 ORDER = ("leads", "outcomes", "events", "changes", "stages", "handovers", "links", "spend", "suppress")
 """Tables in the order of the accounts."""
@@ -45,7 +49,9 @@ _FACTS = {
 _SECTIONS = ("leads", "links", "suppress", "outcomes", "events", "history", "stages", "handovers", "spend")
 
 
-def read_history(config: Config, *, kinds: Mapping[str, AttributeKind] | None = None) -> History:
+def read_history(
+    config: Config, *, kinds: Mapping[str, AttributeKind] | None = None, remote: RemoteReader | None = None
+) -> History:
     """Read, type and check every table of a configuration.
 
     Parameters
@@ -54,6 +60,8 @@ def read_history(config: Config, *, kinds: Mapping[str, AttributeKind] | None = 
     kinds : mapping of str to {"number", "category"}, optional
         Kinds a model was trained with, by column of the leads: a CSV file cannot tell by itself that a column of
         codes was text when today's few rows all look like numbers.
+    remote : RemoteReader, optional
+        Reads the events, and any table of its catalogue, in place of DuckDB.
 
     Returns
     -------
@@ -71,7 +79,7 @@ def read_history(config: Config, *, kinds: Mapping[str, AttributeKind] | None = 
     """
     session = Session.open()
     try:
-        return _read(session, Findings(), config, kinds)
+        return _read(session, Findings(), config, kinds, remote)
     except duckdb.Error as error:
         raise _as_ours(error, session) from error
     except BaseException:
@@ -92,8 +100,14 @@ def _as_ours(error: duckdb.Error, session: Session) -> Exception:
     return error
 
 
-def _read(session: Session, findings: Findings, config: Config, kinds: Mapping[str, AttributeKind] | None) -> History:
-    raws = _open_all(session, findings, config)
+def _read(
+    session: Session,
+    findings: Findings,
+    config: Config,
+    kinds: Mapping[str, AttributeKind] | None,
+    remote: RemoteReader | None,
+) -> History:
+    raws = _open_all(session, findings, config, remote)
     session.harden()
     around = _identities(session, findings, config, raws)
     rows = None
@@ -107,7 +121,7 @@ def _read(session: Session, findings: Findings, config: Config, kinds: Mapping[s
     if (raw := raws["outcomes"]) is not None:
         linked = around.has_links and bool(config.outcomes.path)
         outcomes = read_outcomes(session, findings, raw, config=config, linked=linked)
-    tables = _read_facts(session, findings, config, raws, around)
+    tables = _read_facts(session, findings, config, raws, around, remote)
     if config.handovers is not None and (raw := raws["handovers"]) is not None:
         handovers = read_handovers(session, findings, raw, source=config.handovers, around=around)
     leads, attributes = finish_leads(session, findings, rows)
@@ -124,22 +138,42 @@ def _read(session: Session, findings: Findings, config: Config, kinds: Mapping[s
         notes=tuple(findings.notes),
         quarantine=findings.quarantine(),
         cleanup=session.close,
+        remote=remote if config.events is not None else None,
     )
 
 
-def _open_all(session: Session, findings: Findings, config: Config) -> dict[str, Raw | None]:
+def _open_all(
+    session: Session, findings: Findings, config: Config, remote: RemoteReader | None
+) -> dict[str, Raw | None]:
     """Open every file; outcomes without a path of their own are columns of the leads."""
     raws: dict[str, Raw | None] = {}
     for section in _SECTIONS:
         source: Source | None = getattr(config, section)
         raws[section] = None
-        if source is not None and (section != "outcomes" or config.outcomes.path):
-            raws[section] = open_source(session, findings, section=section, source=source, root=config.root)
+        if source is None or (section == "outcomes" and not config.outcomes.path):
+            continue
+        if remote is not None and config.events is not None and section == "events":
+            raws[section] = open_events(session, findings, source=config.events, root=config.root, remote=remote)
+        else:
+            raws[section] = _open(session, findings, section, source, config.root, remote)
     leads = raws["leads"]
     if leads is not None and not config.outcomes.path:
         rejected = sum(map(len, leads.rejects.values()))
         raws["outcomes"] = replace(leads, rows_in=leads.rows_in - rejected, rejects={})
     return raws
+
+
+def _open(
+    session: Session, findings: Findings, section: str, source: Source, root: Path, remote: RemoteReader | None
+) -> Raw | None:
+    fetched = None
+    if remote is not None and source.path.startswith(CATALOGUE):
+        try:
+            fetched = remote.fetch(source.path)
+        except DataRefused as refusal:
+            findings.problems += refusal.problems
+            return None
+    return open_source(session, findings, section=section, source=source, root=root, fetched=fetched)
 
 
 def _identities(session: Session, findings: Findings, config: Config, raws: Mapping[str, Raw | None]) -> Circumstances:
@@ -154,14 +188,21 @@ def _identities(session: Session, findings: Findings, config: Config, raws: Mapp
 
 
 def _read_facts(
-    session: Session, findings: Findings, config: Config, raws: Mapping[str, Raw | None], around: Circumstances
+    session: Session,
+    findings: Findings,
+    config: Config,
+    raws: Mapping[str, Raw | None],
+    around: Circumstances,
+    remote: RemoteReader | None,
 ) -> frozenset[str]:
     made = {"links"} if around.has_links else set()
+    if remote is not None and config.events is not None and (raw := raws["events"]) is not None:
+        read_events(session, findings, raw, source=config.events, around=around, remote=remote)
     for section, (table, fields, time) in _FACTS.items():
         source, raw = getattr(config, section), raws[section]
-        if raw is not None and read_facts(
-            session, findings, raw, source=source, fields=fields, table=table, time=time, around=around
-        ):
+        if raw is None or (remote is not None and section == "events"):
+            continue
+        if read_facts(session, findings, raw, source=source, fields=fields, table=table, time=time, around=around):
             made.add(table)
     raw, spend = raws["spend"], config.spend
     if (

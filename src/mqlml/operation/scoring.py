@@ -127,7 +127,17 @@ class LeadScorer:
         DataRefused
             The bundle is damaged, or gives other chances here than where it was trained.
         """
-        bundle = read_bundle(Path(path))
+        return cls.of(read_bundle(Path(path)))
+
+    @classmethod
+    def of(cls, bundle: Bundle) -> LeadScorer:
+        """Open a bundle whose bytes are here already, their hashes checked.
+
+        Raises
+        ------
+        DataRefused
+            It gives other chances here than where it was trained.
+        """
         model = Model.from_parts(read_json(bundle.parts, "model.json"), bundle.parts)
         check_golden_rows(model, read_json(bundle.parts, "golden.json"), bundle.path)
         policy = Policy.from_dict(read_json(bundle.parts, "policy.json"))

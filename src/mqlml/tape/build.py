@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -14,10 +14,11 @@ import pyarrow.compute as pc
 
 from mqlml.errors import DataRefused, Problem
 from mqlml.tape.columns import OTHER
+from mqlml.tape.engine import Played, remote_tape
 from mqlml.tape.pace import TRACKING_LEVELS, TRACKING_NAME
-from mqlml.tape.playing import Played, played
+from mqlml.tape.playing import played, tally_dropped
 from mqlml.tape.recipe import Recipe, recipe_of
-from mqlml.tape.state import DAY_US, Float64, Tape
+from mqlml.tape.state import DAY_US, Float64
 
 if TYPE_CHECKING:
     from mqlml.history.contract import History
@@ -30,17 +31,6 @@ Levels = dict[str, tuple[str, ...]]
 
 _MOMENT = pa.timestamp("us", tz="UTC")
 _NO = ("false", "no", "0", "n", "f")
-_TYPES = {
-    "key": "i4",
-    "time": "i8",
-    "kind": "i1",
-    "lead": "i8",
-    "type": "i4",
-    "asset": "i8",
-    "channel": "i4",
-    "value": "f8",
-    "known": "i8",
-}
 
 
 def build_features(
@@ -168,52 +158,14 @@ def play_marks(
         return
     dated = known.select(["lead_id", "at"]).take(pa.array(position))
     marks = pa.table({"lead_id": dated["lead_id"], "time": dated["at"].cast(pa.int64()), "position": position})
+    tally_dropped(tally, history, marks["lead_id"], features, end=pc.max(marks["time"]).as_py())
+    remote = remote_tape(history)
+    if remote is not None:
+        yield remote.play(history, marks, features, tally=tally)
+        return
     threads = threads or os.cpu_count() or 1
     with played(history, marks, features, recipe, threads=threads, batch_rows=batch_rows, tally=tally) as done:
         yield done
-
-
-def whole_keys(batches: Iterable[pa.RecordBatch]) -> Iterator[Tape]:
-    """Cut a stream of tape rows so that no key continues in the next tape.
-
-    Parameters
-    ----------
-    batches : iterable of RecordBatch
-        Rows of a tape in order; a batch may cut a key in two.
-
-    Yields
-    ------
-    Tape
-        Not empty; arrays are copies that the kernel may keep.
-    """
-    kept: list[Tape] = []
-    for batch in batches:
-        if not batch.num_rows:
-            continue
-        tape = _columns(batch)
-        border = int(np.searchsorted(tape.key, tape.key[-1]))
-        if border or (kept and kept[-1].key[-1] != tape.key[0]):
-            whole = [*kept, _rows(tape, 0, border)]
-            yield _joined(whole)
-            kept = []
-        kept.append(_rows(tape, border, tape.key.size))
-    if kept:
-        yield _joined(kept)
-
-
-def _columns(batch: pa.RecordBatch) -> Tape:
-    return Tape(**{name: batch[name].to_numpy(zero_copy_only=False) for name in _TYPES})
-
-
-def _rows(tape: Tape, start: int, end: int) -> Tape:
-    return Tape._make(column[start:end] for column in tape)
-
-
-def _joined(tapes: list[Tape]) -> Tape:
-    # Copies always, with fixed types: the kernel then compiles once, whatever memory Arrow handed over.
-    return Tape(
-        **{name: np.concatenate([getattr(t, name) for t in tapes], dtype=dtype) for name, dtype in _TYPES.items()}
-    )
 
 
 def _levels(features: FeatureSet) -> dict[str, tuple[str, ...]]:
@@ -310,10 +262,10 @@ def _told_tracking(codes: npt.NDArray[np.float64], told: pa.ChunkedArray) -> npt
 
 
 def _compact(column: pa.ChunkedArray) -> pa.ChunkedArray | pa.Array:
-    if not pa.types.is_dictionary(column.type):
+    if pa.types.is_floating(column.type):
         return column
-    array = column.combine_chunks()
-    return _category(array.indices, array.dictionary)
+    codes = _dictionary(column)
+    return _category(codes.indices, codes.dictionary)
 
 
 def _category(codes: pa.Array, dictionary: pa.Array) -> pa.Array:

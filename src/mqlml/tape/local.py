@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 
 from mqlml.errors import EngineError
 from mqlml.tape import rows
+from mqlml.tape.engine import remote_tape
 from mqlml.tape.traffic import tape_codes
 
 if TYPE_CHECKING:
@@ -56,6 +57,9 @@ class TapeRows:
 
 def count_event_types(history: History, *, until: datetime | None) -> list[TypeCount]:
     """Count the events of known leads by type, strictly before ``until`` in ``recorded_at`` too."""
+    remote = remote_tape(history)
+    if remote is not None:
+        return remote.count_event_types(until)
     if "events" not in history.tables:
         return []
     moment = None if until is None else until.astimezone(UTC).replace(tzinfo=None)
@@ -86,6 +90,9 @@ def changed_fields(history: History) -> frozenset[str]:
 
 def count_events(history: History, lead_ids: pa.ChunkedArray, types: Sequence[str], *, end: int) -> tuple[int, int]:
     """Count the events of some types and their leads, strictly before ``end`` (microseconds UTC)."""
+    remote = remote_tape(history)
+    if remote is not None:
+        return remote.count_events(lead_ids, types, end=end)
     if "events" not in history.tables:
         return 0, 0
     sources = {"tape_known": pa.table({"lead_id": lead_ids}), "tape_types": pa.table({"event_type": pa.array(types)})}
@@ -128,9 +135,9 @@ def _tape(history: History, marks: pa.Table, features: FeatureSet, *, batch_rows
     sources = {
         "tape_marks": marks,
         "tape_history_leads": history.leads.select(["lead_id", "account_id", "created_at"]),
-        "tape_types": _type_codes(features),
-        "tape_named_assets": _codes("asset", features.named_assets if features.counts_assets else ()),
-        "tape_channels": _codes("channel", features.channels),
+        "tape_types": type_codes(features),
+        "tape_named_assets": codes_of("asset", features.named_assets if features.counts_assets else ()),
+        "tape_channels": codes_of("channel", features.channels),
         "tape_fields": _field_codes(features),
         "tape_attributes": _attribute_values(history, features),
     }
@@ -192,12 +199,19 @@ def _levels(connection: duckdb.DuckDBPyConnection, features: FeatureSet) -> dict
     return levels
 
 
-def _type_codes(features: FeatureSet) -> pa.Table:
+def leads_of(history: History) -> pa.Table:
+    """``lead_id``, ``key`` and ``lead`` (rank within the key) of the leads on the tape that is open."""
+    return history.connection.sql("SELECT lead_id, key, lead FROM tape_leads").to_arrow_table()
+
+
+def type_codes(features: FeatureSet) -> pa.Table:
+    """Codes of the event types; -1: none of their events is looked at."""
     codes = tape_codes(features)
     return pa.table({"event_type": pa.array(codes.keys(), pa.string()), "code": pa.array(codes.values(), pa.int32())})
 
 
-def _codes(name: str, values: Sequence[str]) -> pa.Table:
+def codes_of(name: str, values: Sequence[str]) -> pa.Table:
+    """Codes of named values: their places."""
     return pa.table({name: pa.array(values, pa.string()), "code": pa.array(range(len(values)), pa.int32())})
 
 

@@ -7,16 +7,15 @@ depend on how many rows, threads or keys there are.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
-import pyarrow.compute as pc
 
+from mqlml.tape.engine import Played
 from mqlml.tape.kernel import play
 from mqlml.tape.machines import drop_machines, rules_of
 from mqlml.tape.spool import Part, Spool
@@ -34,25 +33,20 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 R = TypeVar("R")
 
+_TYPES = {
+    "key": "i4",
+    "time": "i8",
+    "kind": "i1",
+    "lead": "i8",
+    "type": "i4",
+    "asset": "i8",
+    "channel": "i4",
+    "value": "f8",
+    "known": "i8",
+}
 _TAPE_ROWS = 2**16  # played at a time: what the kernel looks back at stays near the processor
 _OUTPUT_BYTES = 2**24  # written by the kernel at a time
 _SORTED_ROWS = 2**20  # sorted ahead of the kernel
-
-
-@dataclass(frozen=True)
-class Played:
-    """What the kernel wrote.
-
-    Parameters
-    ----------
-    parts : iterator of (ndarray of int64, shape (n,); ndarray of float64, shape (recipe width, n))
-        Positions of the marks, and a column for each; in the order of the tape.
-    levels : dict of str to tuple of str
-        For each feature that is a category with a field history, and for the stage, its values by code.
-    """
-
-    parts: Iterator[tuple[Int64, Float64]]
-    levels: dict[str, tuple[str, ...]]
 
 
 @contextmanager
@@ -90,17 +84,57 @@ def played(
     """
     from mqlml.tape import local
 
-    if tally is not None and features.dropped_opens:
-        end = pc.max(marks["time"]).as_py()
-        tally.add_dropped(local.count_events(history, marks["lead_id"], features.dropped_opens, end=end))
     with Spool() as spool, _workers(threads) as pool:
         with local.tape_rows(history, marks, features, batch_rows=batch_rows) as source:
             spool.fill(source.batches, keys=source.keys, pool=pool)
         parts = in_order(pool, Part.sort, spool.parts(), weight=lambda part: part.rows, most=_SORTED_ROWS)
         tapes = (tape for part in parts for tape in cut(part, recipe.width))
-        play_part = partial(_play, recipe=recipe, rules=rules_of(features))
+        play_part = partial(play_keys, recipe=recipe, rules=rules_of(features))
         rows = in_order(pool, play_part, tapes, weight=_rows, most=2 * threads * _TAPE_ROWS)
         yield Played(_counted(rows, features, tally), source.levels)
+
+
+def play_keys(tape: Tape, *, recipe: Recipe, rules: Rules | None) -> tuple[Int64, Float64, Int64 | None]:
+    """Leave out what machines did, then play.
+
+    Parameters
+    ----------
+    tape : Tape
+        Whole keys; events that are left out are marked in it.
+    recipe : Recipe
+    rules : Rules or None
+        None: everything counts.
+
+    Returns
+    -------
+    position : ndarray of int64, shape (marks,)
+        Output rows of the marks, in tape order.
+    values : ndarray of float64, shape (recipe width, marks)
+    counts : ndarray of int64 or None
+        What the rules left out, as ``drop_machines`` counts it.
+    """
+    counts = None if rules is None else drop_machines(tape, rules)
+    return tape.asset[tape.kind == MARK], np.ascontiguousarray(play(tape, recipe).T), counts
+
+
+def tape_of(batches: Sequence[pa.RecordBatch]) -> Tape:
+    """Take sorted rows of whole keys as one tape; its arrays are copies that the kernel may keep."""
+    # Copies always, with fixed types: the kernel then compiles once, whatever memory Arrow handed over.
+    columns = {
+        name: np.concatenate([batch[name].to_numpy(zero_copy_only=False) for batch in batches], dtype=dtype)
+        for name, dtype in _TYPES.items()
+    }
+    return Tape(**columns)
+
+
+def tally_dropped(
+    tally: Tally | None, history: History, lead_ids: pa.ChunkedArray, features: FeatureSet, *, end: int
+) -> None:
+    """Count the opens before ``end`` (microseconds) that are not looked at at all."""
+    from mqlml.tape import local
+
+    if tally is not None and features.dropped_opens:
+        tally.add_dropped(local.count_events(history, lead_ids, features.dropped_opens, end=end))
 
 
 @contextmanager
@@ -169,12 +203,6 @@ def in_order(
 
 def _rows(tape: Tape) -> int:
     return int(tape.key.size)
-
-
-def _play(tape: Tape, *, recipe: Recipe, rules: Rules | None) -> tuple[Int64, Float64, Int64 | None]:
-    dropped = None if rules is None else drop_machines(tape, rules)
-    rows = play(tape, recipe)
-    return tape.asset[tape.kind == MARK], np.ascontiguousarray(rows.T), dropped
 
 
 def _counted(

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mqlml.tape.columns import OTHER, RESERVED, Attribute
+from mqlml.tape.engine import remote_tape
 from mqlml.tape.features import DEFAULT_FAMILIES, FAMILIES, FeatureSet
 from mqlml.tape.traffic import Traffic, learn_traffic
 
@@ -100,10 +101,13 @@ def _named(counts: dict[str, int], most: int) -> tuple[tuple[str, ...], bool]:
 @contextmanager
 def _known_events(history: History, until: datetime | None, dropped: Sequence[str] | None) -> Iterator[Any]:
     """Count the events of known leads by a column, as far as they were known; ``None``: there are none."""
+    remote = remote_tape(history)
 
     def count(column: str) -> dict[str, int]:
         if dropped is None:
             return {}
+        if remote is not None:
+            return remote.count_names(column, until=until, without=dropped)
         query = f"""
             SELECT {column}, count(*) FROM events SEMI JOIN vocabulary_leads USING (lead_id)
             WHERE {column} IS NOT NULL AND event_type IS NOT NULL AND NOT list_contains($dropped, event_type)

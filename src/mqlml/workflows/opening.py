@@ -146,7 +146,7 @@ def _moment(history: History, config: Config, as_of: str | None) -> tuple[dateti
 
 
 def _later_events(history: History, moment: datetime | None) -> list[str]:
-    if moment is None or "events" not in history.tables:
+    if moment is None or not history.has_events:
         return []
     later = sum(history.event_type_counts().values()) - sum(history.event_type_counts(moment).values())
     return [f"{later:,} events happened or were recorded at or after the as-of moment: not looked at."] if later else []

@@ -13,19 +13,21 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from mqlml.errors import DataRefused, Problem, UsageError, shown
-from mqlml.history.reading import read_history
 from mqlml.history.writing import table_writer
 from mqlml.learning.snapshots import NEVER, mark_table
+from mqlml.operation.elsewhere import ScoringElsewhere
 from mqlml.operation.registry import resolve, review_state
 from mqlml.operation.scoring import CONTRIBUTIONS, SCORES, LeadScorer
 from mqlml.operation.sinks import write_scores
 from mqlml.tape.build import build_features
+from mqlml.tape.engine import LocalEngine, remote_tape
 from mqlml.tape.traffic import Tally
 from mqlml.workflows.opening import Opened, Progress, Quiet, open_history
 
 if TYPE_CHECKING:
     from mqlml.config import Config
     from mqlml.operation.scoring import Scored
+    from mqlml.tape.engine import Engine, RemoteTape
 
 __all__ = ["ScoreResult", "score"]
 
@@ -49,6 +51,7 @@ def score(
     previous: Path | None = None,
     reasons: bool = True,
     contributions: Path | None = None,
+    engine: Engine | None = None,
     progress: Progress | None = None,
 ) -> ScoreResult:
     """Score every candidate as of a moment.
@@ -68,6 +71,8 @@ def score(
     reasons : bool
     contributions : Path, optional
         Parquet or CSV file for all contributions, one row a lead and criterion.
+    engine : Engine, optional
+        Where events are read and features and scores are computed; by default here. Results do not depend on it.
     progress : Progress, optional
     """
     progress = progress or Quiet()
@@ -76,14 +81,23 @@ def score(
     bundle = resolve(models, model)
     scorer = LeadScorer.load(bundle)
     progress.begin("Reading the history")
-    with read_history(config, kinds=scorer.kinds) as history:
+    with (engine or LocalEngine()).open(config, kinds=scorer.kinds) as history:
         opened = open_history(history, config, as_of=as_of, audit=False)
         new_columns = scorer.check_attributes(history.attributes, config.leads.path)
         before = _previous_mqls(previous, opened)
         lead, skipped = _who(opened)
         manifest = _manifest(scorer, opened, config, skipped, review_state(models, bundle), new_columns)
         progress.begin("Scoring", -(-max(len(lead), 1) // _LEADS_AT_A_TIME))
-        run = _Run(scorer, opened, lead, before, reasons or contributions is not None, manifest, progress)
+        run = _Run(
+            scorer,
+            opened,
+            lead,
+            before,
+            reasons or contributions is not None,
+            contributions is not None,
+            manifest,
+            progress,
+        )
         with table_writer(contributions, CONTRIBUTIONS) if contributions else nullcontext() as add:
             write_scores(run.batches(add), SCORES, out, manifest=manifest)
     return ScoreResult(out, manifest)
@@ -109,15 +123,14 @@ class _Run:
     lead: np.ndarray[Any, np.dtype[np.int64]]
     before: frozenset[str] | None
     reasons: bool
+    contributions: bool
     manifest: dict[str, Any]
     progress: Progress
     tally: Tally = field(default_factory=Tally)
 
     def batches(self, add: Callable[[pa.Table], None] | None) -> Iterator[pa.RecordBatch]:
         """Batches of scores; their contributions go to ``add`` where somebody wants them."""
-        size = _LEADS_AT_A_TIME if self.scorer.policy.threshold is not None else max(len(self.lead), 1)
-        for start in range(0, len(self.lead), size):
-            scored = self._score(self.lead[start : start + size])
+        for scored in self._parts():
             if add is not None:
                 add(scored.contributions())
             self._count(scored.scores)
@@ -126,10 +139,36 @@ class _Run:
         self.manifest["traffic"] = self.tally.lines()
         self.manifest["notes"] += [*self.tally.notes, *_backlog_note(self.scorer, self.manifest["mqls"])]
 
-    def _score(self, lead: np.ndarray[Any, np.dtype[np.int64]]) -> Scored:
+    def _parts(self) -> Iterator[Scored]:
+        tape = remote_tape(self.opened.history)
+        if tape is not None and self.opened.moment is not None and self.scorer.policy.threshold is not None:
+            if len(self.lead):
+                yield from self._elsewhere(tape, self.opened.moment)
+            return
+        size = _LEADS_AT_A_TIME if self.scorer.policy.threshold is not None else max(len(self.lead), 1)
+        for start in range(0, len(self.lead), size):
+            yield self._score(self.lead[start : start + size])
+
+    def _elsewhere(self, tape: RemoteTape, moment: int) -> Iterator[Scored]:
+        """Scores made where the features are; they come back in the order of the leads."""
+        scoring = ScoringElsewhere.of(
+            self.scorer,
+            as_of=moment,
+            previous=self.before,
+            reasons=self.reasons,
+            contributions=self.contributions,
+        )
+        history, features = self.opened.history, self.scorer.model.features
+        marks = self._marks(self.lead)
+        for batch in tape.apply(history, marks, features, scoring, scoring.schema, tally=self.tally):
+            yield scoring.scored(batch, self.scorer)
+
+    def _marks(self, lead: np.ndarray[Any, np.dtype[np.int64]]) -> pa.Table:
         moment = NEVER if self.opened.moment is None else self.opened.moment
-        marks = mark_table(self.opened.people, lead, np.full(len(lead), moment, dtype=np.int64))
-        table = build_features(self.opened.history, marks, self.scorer.model.features, tally=self.tally)
+        return mark_table(self.opened.people, lead, np.full(len(lead), moment, dtype=np.int64))
+
+    def _score(self, lead: np.ndarray[Any, np.dtype[np.int64]]) -> Scored:
+        table = build_features(self.opened.history, self._marks(lead), self.scorer.model.features, tally=self.tally)
         return self.scorer.score(table, as_of=self.opened.moment, previous=self.before, reasons=self.reasons)
 
     def _count(self, scores: pa.Table) -> None:

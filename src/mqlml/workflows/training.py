@@ -16,7 +16,6 @@ from mqlml import __version__
 from mqlml.decision.policy import set_policy
 from mqlml.decision.replay import make_replay
 from mqlml.errors import EngineError
-from mqlml.history.reading import read_history
 from mqlml.history.writing import write_text
 from mqlml.learning.baselines import rate_by_source, source_feature
 from mqlml.learning.judgement import judge
@@ -35,6 +34,7 @@ from mqlml.review.reasons import Explainer, difference_from_shap
 from mqlml.review.report import figures, model_card, render_report
 from mqlml.review.report import summary as figures_of
 from mqlml.tape.build import build_features
+from mqlml.tape.engine import LocalEngine
 from mqlml.tape.traffic import Tally
 from mqlml.tape.vocabulary import learn_feature_set
 from mqlml.workflows.opening import Opened, Progress, Quiet, open_history, refuse_leaks
@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from mqlml.learning.model import Model
     from mqlml.learning.training import Training
     from mqlml.learning.windows import Plan
+    from mqlml.tape.engine import Engine
 
 __all__ = ["Trained", "report_path", "train"]
 
@@ -93,7 +94,9 @@ class _Learned:
     tally: Tally
 
 
-def train(config: Config, *, as_of: str | None = None, progress: Progress | None = None) -> Trained:
+def train(
+    config: Config, *, as_of: str | None = None, engine: Engine | None = None, progress: Progress | None = None
+) -> Trained:
     """Learn from what was known before ``as_of``, judge it, decide on a threshold and write a bundle.
 
     Parameters
@@ -101,6 +104,8 @@ def train(config: Config, *, as_of: str | None = None, progress: Progress | None
     config : Config
     as_of : str, optional
         A date or an ISO timestamp; by default the day after the newest creation or decision.
+    engine : Engine, optional
+        Where events are read and features are computed; by default here. Results do not depend on it.
     progress : Progress, optional
 
     Raises
@@ -110,7 +115,7 @@ def train(config: Config, *, as_of: str | None = None, progress: Progress | None
     """
     progress = progress or Quiet()
     progress.begin("Reading the history")
-    with read_history(config) as history:
+    with (engine or LocalEngine()).open(config) as history:
         progress.begin("Auditing columns")
         opened = open_history(history, config, as_of=as_of)
         refuse_leaks(opened.audit, config)
