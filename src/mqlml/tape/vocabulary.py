@@ -124,7 +124,7 @@ def _has_stages(history: History, until: datetime | None) -> bool:
     if "stages" not in history.tables:
         return False
     query = "SELECT 1 FROM stages WHERE stage IS NOT NULL AND ($1 IS NULL OR entered_at < $1) LIMIT 1"
-    return bool(history.connection.execute(query, [_naive(until)]).fetchall())  # all: an open result blocks
+    return bool(history.connection.execute(query, [_naive(until)]).fetchall())
 
 
 def _has_colleagues(history: History, until: datetime | None) -> bool:
