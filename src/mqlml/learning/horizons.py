@@ -23,7 +23,7 @@ ENOUGH = 0.9
 """Share of the wins that a horizon should see."""
 
 _STEPS = (7, 14, 30, 60, 90, 180)
-_MOST_POINTS = 24
+_MOST_POINTS = 12
 _LONGEST_DAYS = 1_095
 _LEADS_TO_SEE, _SHARE_TO_SEE, _WINS_TO_SEE = 30, 0.1, 30
 _LOOK_EVERY_DAYS, _MOST_SNAPSHOTS = 28, 200_000

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -81,7 +82,11 @@ class Moments:
         return np.where(np.append(self.lead, -1)[place] == lead, place, -1)
 
     def _place(self, lead: Integers, at: Integers) -> Integers:
-        # One sorted key for lead and time: times by their rank, since both together would not fit into 64 bits.
+        times, keys = self._keys
+        return np.searchsorted(keys, lead * (len(times) + 1) + np.searchsorted(times, at)).astype(np.int64)
+
+    @cached_property
+    def _keys(self) -> tuple[Integers, Integers]:
+        """Distinct times, and one ascending number for lead and time: both together would not fit into 64 bits."""
         times = np.unique(self.at)
-        key = self.lead * (len(times) + 1) + np.searchsorted(times, self.at)
-        return np.searchsorted(key, lead * (len(times) + 1) + np.searchsorted(times, at)).astype(np.int64)
+        return times, self.lead * (len(times) + 1) + np.searchsorted(times, self.at)

@@ -58,7 +58,7 @@ horizon_days = 90                  # the question: will this lead be won within 
 
 [snapshots]
 every_days = 7                     # look at every open lead once a week
-max_age_days = 180                 # older leads are dormant: neither learned from nor scored
+max_age_days = 180                 # older leads are dormant, neither learned from nor scored, until they act again
 
 [policy]
 capacity_per_week = {capacity}{space}# about one eighth of the leads that come in a week now; sales can work no more
