@@ -158,7 +158,7 @@ def quintiles(values: Floats, learned: Flags) -> Integers:
 
 
 def _counted(values: Integers | Flags, team: Integers, won: Floats, height: int) -> _Counts:
-    """Wins and losses by team (``height`` rows) and value; several values a lead where ``values`` is a matrix of flags."""
+    """Wins and losses by team (``height`` rows) and value; flags may give a lead several values."""
     if values.ndim == 1:
         rows, code, levels = np.flatnonzero(values >= 0), values[values >= 0], int(values.max(initial=-1)) + 1
     else:
@@ -182,4 +182,4 @@ def _pooled(won: Floats, lost: Floats) -> _Counts:
 
 
 def _log_ratio(won: Floats, lost: Floats) -> Floats:
-    return np.log(np.maximum(won, _TINY)) - np.log(np.maximum(lost, _TINY))  # type: ignore[no-any-return]
+    return np.log(np.maximum(won, _TINY)) - np.log(np.maximum(lost, _TINY))

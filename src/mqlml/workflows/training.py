@@ -18,9 +18,10 @@ from mqlml.decision.replay import make_replay
 from mqlml.errors import EngineError
 from mqlml.history.reading import read_history
 from mqlml.history.writing import write_text
-from mqlml.learning.baselines import rate_by_source, source_feature
+from mqlml.learning.baselines import simpler_ways, source_feature
 from mqlml.learning.judgement import judge
 from mqlml.learning.labels import labelled_rows
+from mqlml.learning.present import present_rule
 from mqlml.learning.propensity import Recipe
 from mqlml.learning.snapshots import mark_table
 from mqlml.learning.training import JUDGED_BAGS, train_model
@@ -88,6 +89,7 @@ class _Learned:
     judgement: Judgement
     replay: Replay
     policy: Policy
+    notes: tuple[str, ...]
 
 
 def train(config: Config, *, as_of: str | None = None, progress: Progress | None = None) -> Trained:
@@ -130,18 +132,19 @@ def _learn(opened: Opened, config: Config, progress: Progress) -> _Learned:
     progress.begin("Computing features")
     features = learn_feature_set(opened.history, config, until=opened.as_of, attributes=opened.attributes)
     table = build_features(opened.history, mark_table(opened.people, rows.lead, rows.at), features)
+    present, note = present_rule(opened.history, config, rows, opened.people, table=table, attributes=opened.attributes)
     recipe = Recipe(config.model.seed, config.model.bags, threads_of(config))
     progress.begin("Learning", recipe.bags + min(recipe.bags, JUDGED_BAGS) * len(plan.rounds))
     training = train_model(
         table, rows, features, plan, recipe=recipe, min_leads=config.model.min_level_count, step=progress.advance
     )
     progress.begin("Judging")
-    _add_source_rates(training, table, rows, plan)
-    judgement = judge(rows, training.tested, plan, segments=_segments(table), seed=config.model.seed)
     tested = training.tested
+    tested.baselines.update(simpler_ways(table, rows, plan, present=present))
+    judgement = judge(rows, tested, plan, segments=_segments(table), seed=config.model.seed, present=present)
     replay = make_replay(rows, tested.row, tested.settled, every_days=config.snapshots.every_days)
     policy = set_policy(config.policy, replay, base_rate=float(rows.won.mean()))
-    return _Learned(opened, rows, plan, table, training, judgement, replay, policy)
+    return _Learned(opened, rows, plan, table, training, judgement, replay, policy, () if note is None else (note,))
 
 
 def threads_of(config: Config) -> int:
@@ -185,7 +188,7 @@ def _summary(learned: _Learned, config: Config, shown_drivers: list[dict[str, An
         "audit": figures_of.audit_lines(opened.audit),
         "drivers": shown_drivers,
         "accounting": figures_of.accounting(opened.history.accounts),
-        "notes": [*opened.notes, *model.features.notes],
+        "notes": [*opened.notes, *model.features.notes, *learned.notes],
         "undeclared": list(opened.undeclared),
         "features": len(model.features.features),
         "recipe": {
@@ -218,17 +221,11 @@ def _versions() -> dict[str, str]:
     return {"mqlml": __version__, **{name: version(name) for name in others}}
 
 
-def _add_source_rates(training: Training, table: pa.Table, rows: Rows, plan: Plan) -> None:
-    name = source_feature(table)
-    if name is not None and not pa.types.is_floating(table.schema.field(name).type):
-        training.tested.baselines["win rate by source"] = rate_by_source(table, name, rows, plan, training.tested.row)
-
-
 def _segments(table: pa.Table) -> dict[str, np.ndarray[Any, np.dtype[np.str_]]]:
     """Values to break the evaluation down by: the source, and whether a lead's activity is tracked."""
     segments = {}
     name = source_feature(table)
-    if name is not None and not pa.types.is_floating(table.schema.field(name).type):
+    if name is not None:
         values = pc.fill_null(table[name].cast(pa.string()), "not supplied").to_pylist()
         segments[name.removeprefix("lead.")] = np.asarray(values, dtype=str)
     if "events.any.count_ever" in table.column_names:
