@@ -11,14 +11,14 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from mqlml.errors import DataRefused, Problem
+from mqlml.errors import Problem
 from mqlml.tape.features import RESERVED_TYPES, Attribute, FeatureSet
 
 if TYPE_CHECKING:
     from mqlml.config import PresentCondition
     from mqlml.history.contract import History
 
-__all__ = ["ANY", "feature_of", "needed_features", "points_of", "refuse_unknown"]
+__all__ = ["ANY", "feature_of", "needed_features", "points_of", "problems_of"]
 
 Floats = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
@@ -36,15 +36,15 @@ _ORDERED: dict[str, Callable[..., Flags]] = {
 }
 
 
-def refuse_unknown(
+def problems_of(
     conditions: Sequence[PresentCondition],
     history: History,
     *,
     changed: Collection[str],
     attributes: Collection[str],
     dated: bool,
-) -> None:
-    """Stop where a condition could only be judged by what was known later, or not at all.
+) -> list[Problem]:
+    """List the conditions that could only be judged by what was known later, or not at all.
 
     Parameters
     ----------
@@ -56,11 +56,6 @@ def refuse_unknown(
         Columns of the leads known to hold what they held at creation.
     dated : bool
         Whether leads have dates, without which events cannot be counted.
-
-    Raises
-    ------
-    DataRefused
-        Lists every such condition.
     """
     types = set(history.event_type_counts())
     found = [
@@ -69,9 +64,7 @@ def refuse_unknown(
         else _event_problem(c, types, dated=dated)
         for c in conditions
     ]
-    problems = [problem for problem in found if problem is not None]
-    if problems:
-        raise DataRefused(problems)
+    return [problem for problem in found if problem is not None]
 
 
 def _column_problem(

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mqlml.errors import DataRefused, Problem
-from mqlml.learning.conditions import ANY, feature_of, needed_features, points_of, refuse_unknown
+from mqlml.learning.conditions import ANY, feature_of, needed_features, points_of, problems_of
 from mqlml.learning.snapshots import DAY, NEVER, mark_table
 from mqlml.tape.build import build_features
 from mqlml.tape.features import Attribute, FeatureSet
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from mqlml.learning.labels import Rows
     from mqlml.learning.snapshots import Population
 
-__all__ = ["PresentRule", "present_rule"]
+__all__ = ["PresentRule", "present_problems", "present_rule"]
 
 Floats = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
@@ -54,10 +54,31 @@ class PresentRule:
     marked: Flags | None
 
 
+def present_problems(history: History, config: Config, *, attributes: Sequence[str]) -> list[Problem]:
+    """List what makes the named present rule unknowable as of a past moment; empty where it can be judged.
+
+    Parameters
+    ----------
+    history : History
+    config : Config
+    attributes : sequence of str
+        Columns of the leads known to hold what they held at creation.
+    """
+    policy = config.policy
+    if policy.present_score is not None and policy.present_score not in changed_fields(history):
+        return [_todays_value(policy.present_score)]
+    if policy.present_stage is not None and not history.stage_entries(policy.present_stage).num_rows:
+        what = f"[policy] present_stage names '{policy.present_stage}', and [stages] holds no lead that entered it"
+        fix = "write the stage as it stands in [stages], or remove [policy] present_stage"
+        return [Problem("present-stage", _WHERE, what, fix)]
+    changed = changed_fields(history)
+    return problems_of(policy.present, history, changed=changed, attributes=attributes, dated=history.has_dates)
+
+
 def present_rule(
-    history: History, config: Config, rows: Rows, people: Population, *, table: pa.Table, attributes: Sequence[str]
+    history: History, config: Config, rows: Rows, people: Population, *, table: pa.Table
 ) -> tuple[PresentRule | None, str | None]:
-    """Find the present rule that ``[policy]`` names, or else the recorded hand-overs.
+    """Find the present rule that ``[policy]`` names, or else the recorded hand-overs; ``present_problems`` first.
 
     Parameters
     ----------
@@ -67,8 +88,6 @@ def present_rule(
     people : Population
     table : pa.Table
         Features of ``rows``; values that are missing in it are computed.
-    attributes : sequence of str
-        Columns of the leads known to hold what they held at creation.
 
     Returns
     -------
@@ -78,13 +97,13 @@ def present_rule(
     Raises
     ------
     DataRefused
-        The rule needs something that is known only as today's value, or not at all.
+        The score has no number before any snapshot.
     """
     policy = config.policy
     if policy.present_score is not None:
         return _score_rule(history, config, rows, people, policy.present_score), None
     if policy.present:
-        return _conditions_rule(history, config, rows, people, table, attributes), None
+        return _conditions_rule(history, config, rows, people, table), None
     found = _recorded(history, config)
     if found is None:
         return None, None
@@ -97,8 +116,6 @@ def present_rule(
 
 
 def _score_rule(history: History, config: Config, rows: Rows, people: Population, field: str) -> PresentRule:
-    if field not in changed_fields(history):
-        raise DataRefused([_todays_value(field)])
     features = FeatureSet(attributes=(Attribute(field, "number", "history"),), age=False)
     points = build_features(history, mark_table(people, rows.lead, rows.at), features)[f"lead.{field}"].to_numpy()
     if not np.isfinite(points).any():
@@ -126,13 +143,9 @@ def _todays_value(field: str) -> Problem:
     )
 
 
-def _conditions_rule(
-    history: History, config: Config, rows: Rows, people: Population, table: pa.Table, attributes: Sequence[str]
-) -> PresentRule:
+def _conditions_rule(history: History, config: Config, rows: Rows, people: Population, table: pa.Table) -> PresentRule:
     conditions = config.policy.present
-    changed = changed_fields(history)
-    refuse_unknown(conditions, history, changed=changed, attributes=attributes, dated=people.dated)
-    features = needed_features(conditions, history, changed)
+    features = needed_features(conditions, history, changed_fields(history))
     # The model's "any event" leaves out those made by sales; a rule may well count them.
     whole = any(condition.event == ANY for condition in conditions)
     if whole or not _asked_for(conditions) <= set(table.column_names):
@@ -144,7 +157,7 @@ def _conditions_rule(
     count = f"{len(conditions)} condition" + ("s" if len(conditions) > 1 else "")
     return PresentRule(
         f"your present rule: {count}",
-        f"The points of {count} in [[policy.present]] at the moment of each snapshot"
+        f"The points that {count} in the settings give at the moment of each snapshot"
         + ("." if least is None else f"; an MQL has at least {least:g}."),
         points,
         None if least is None else points >= least,
@@ -162,21 +175,12 @@ def _recorded(history: History, config: Config) -> tuple[str, pa.Table] | None:
         found = pa.table({"lead_id": history.leads["lead_id"], "at": history.leads["marked_at"]})
         return f"your present rule: dates in '{policy.present_dates}'", found.filter(pc.is_valid(found["at"]))
     if policy.present_stage is not None:
-        return f"your present rule: stage '{policy.present_stage}'", _entered(history, policy.present_stage)
+        return f"your present rule: stage '{policy.present_stage}'", history.stage_entries(policy.present_stage)
     drawn = pc.equal(history.handovers["by"], "control")
     handed = history.handovers.filter(pc.invert(pc.coalesce(drawn, pa.scalar(value=False))))
     if not handed.num_rows:
         return None
     return "your present rule: hand-overs", pa.table({"lead_id": handed["lead_id"], "at": handed["handed_at"]})
-
-
-def _entered(history: History, stage: str) -> pa.Table:
-    found = history.stage_entries(stage)
-    if not found.num_rows:
-        what = f"[policy] present_stage names '{stage}', and [stages] holds no lead that entered it"
-        fix = "write the stage as it stands in [stages], or remove [policy] present_stage"
-        raise DataRefused([Problem("present-stage", _WHERE, what, fix)])
-    return found
 
 
 def _dated_rule(

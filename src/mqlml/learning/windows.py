@@ -96,7 +96,8 @@ class Plan:
                 "Tested forward in time: everything the model learned from, outcomes included, was known before "
                 "the first tested lead was looked at."
             )
-        why = f"there are too few won leads ({_MIN_WINS_BEFORE} to learn from and {_MIN_WINS_AFTER} later ones are needed)"
+        needed = f"{_MIN_WINS_BEFORE} to learn from and {_MIN_WINS_AFTER} later ones"
+        why = f"there are too few won leads ({needed} are needed)"
         if self.mode == "static":
             why = "the history has no dates"
         elif self.short:

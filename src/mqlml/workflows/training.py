@@ -15,13 +15,13 @@ import pyarrow.compute as pc
 from mqlml import __version__
 from mqlml.decision.policy import set_policy
 from mqlml.decision.replay import make_replay
-from mqlml.errors import EngineError
+from mqlml.errors import DataRefused, EngineError
 from mqlml.history.reading import read_history
 from mqlml.history.writing import write_text
 from mqlml.learning.baselines import simpler_ways, source_feature
 from mqlml.learning.judgement import judge
 from mqlml.learning.labels import labelled_rows
-from mqlml.learning.present import present_rule
+from mqlml.learning.present import present_problems, present_rule
 from mqlml.learning.propensity import Recipe
 from mqlml.learning.snapshots import mark_table
 from mqlml.learning.training import JUDGED_BAGS, train_model
@@ -105,7 +105,8 @@ def train(config: Config, *, as_of: str | None = None, progress: Progress | None
     Raises
     ------
     DataRefused
-        The history cannot be used, a column gives the outcome away, or too few leads were won or lost.
+        The history cannot be used, a column gives the outcome away, the present rule is known only as of today, or too
+        few leads were won or lost.
     """
     progress = progress or Quiet()
     progress.begin("Reading the history")
@@ -127,12 +128,14 @@ def report_path(bundle: Path) -> Path:
 
 
 def _learn(opened: Opened, config: Config, progress: Progress) -> _Learned:
+    if problems := present_problems(opened.history, config, attributes=opened.attributes):
+        raise DataRefused(problems)
     rows = labelled_rows(opened.people, config, as_of=opened.moment)
     plan = plan_windows(rows, origins=config.model.origins, seed=config.model.seed)
     progress.begin("Computing features")
     features = learn_feature_set(opened.history, config, until=opened.as_of, attributes=opened.attributes)
     table = build_features(opened.history, mark_table(opened.people, rows.lead, rows.at), features)
-    present, note = present_rule(opened.history, config, rows, opened.people, table=table, attributes=opened.attributes)
+    present, note = present_rule(opened.history, config, rows, opened.people, table=table)
     recipe = Recipe(config.model.seed, config.model.bags, threads_of(config))
     progress.begin("Learning", recipe.bags + min(recipe.bags, JUDGED_BAGS) * len(plan.rounds))
     training = train_model(
