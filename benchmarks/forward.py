@@ -18,7 +18,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from mqlml.learning.evaluation import STANDARD_METRICS, Resampler
+from mqlml.learning.evaluation import Resampler, brier, log_loss
+from mqlml.learning.measures import measure
 
 DAY = pd.Timedelta(days=1)
 
@@ -74,10 +75,11 @@ def row(case: Case, day: str, scores: pd.DataFrame, outcomes: pd.DataFrame, base
     winners = set(outcomes.loc[inside & (outcomes["outcome"] == "won"), "lead_id"])
     won = scores["lead_id"].isin(winners).to_numpy(dtype=float)
     p = scores["probability"].to_numpy()
-    found = Resampler(np.arange(len(p)), seed=0).metrics(won, p, STANDARD_METRICS)
     constant = np.full(len(p), base)
     ones = np.ones(len(p))
-    reference = {name: STANDARD_METRICS[name](won, constant, ones) for name in ("brier", "log_loss")}
+    drawn = measure(won, p, Resampler(np.arange(len(p)), seed=0), reference=constant)
+    found = {name: draws.interval() for name, draws in drawn.items()}
+    reference = {"brier": brier(won, constant, ones), "log_loss": log_loss(won, constant, ones)}
     auc, slope = found["auc"], found["slope"]
     return (
         f"| {case.name}, trained as of {case.trained} | {day} | {len(p):,} | {100 * won.mean():.1f} % "

@@ -6,7 +6,7 @@ import difflib
 import tomllib
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, get_args
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import BaseModel, ConfigDict, Field, Strict, ValidationError, field_validator, model_validator
@@ -311,16 +311,92 @@ class Audit(Section):
     waive: Reasons = {}
 
 
+Operator = Literal[
+    "=", "!=", "<", "<=", ">", ">=", "in", "not in", "contains", "is empty", "is not empty"
+]  # fmt: skip
+Comparable = str | int | float | bool
+
+
+class PresentCondition(Section):
+    """``[[policy.present]]``: points that the present rule gives for one condition.
+
+    Either ``column`` with ``op`` and ``value``, or ``event`` with ``at_least`` and ``window_days`` (absent: ever).
+    ``contains`` ignores capitals; a missing value meets no condition but ``is empty``.
+
+    Examples
+    --------
+    >>> PresentCondition(event="demo request", window_days=30).points
+    1.0
+    """
+
+    column: str | None = None
+    op: Operator = "="
+    value: Comparable | Annotated[tuple[Comparable, ...], Strict(False)] | None = None
+    event: str | None = None
+    at_least: Annotated[int, Field(ge=1)] = 1
+    window_days: Annotated[int, Field(ge=1)] | None = None
+    points: float = 1.0
+
+    @model_validator(mode="after")
+    def _one_condition(self) -> Self:
+        if (self.column is None) == (self.event is None):
+            raise ValueError("a condition names either a 'column' or an 'event'")
+        if self.event is not None and self.model_fields_set & {"op", "value"}:
+            raise ValueError(f"'op' and 'value' belong to a column; for the event '{self.event}' use 'at_least'")
+        if self.column is not None and self.model_fields_set & {"at_least", "window_days"}:
+            raise ValueError(
+                f"'at_least' and 'window_days' belong to an event; for '{self.column}' use 'op' and 'value'"
+            )
+        if self.column is not None:
+            self._check_value()
+        return self
+
+    def _check_value(self) -> None:
+        several = isinstance(self.value, tuple)
+        if self.op.startswith("is "):
+            fits, needs = self.value is None, "no 'value'"
+        elif self.op.endswith("in"):
+            fits, needs = several, "a list as 'value', such as ['DE', 'AT']"
+        elif self.op[0] in "<>":
+            fits, needs = (
+                isinstance(self.value, int | float) and not isinstance(self.value, bool),
+                "a number as 'value'",
+            )
+        else:
+            fits, needs = self.value is not None and not several, "one 'value'"
+        if not fits:
+            raise ValueError(f"'{self.op}' needs {needs}")
+
+
 class Policy(Section):
     """``[policy]``: how chances become MQLs; rules combine, the strictest threshold holds.
 
     Without any rule one fifth of the weekly new leads is handed over (``share``).
+
+    How MQLs are chosen today is what the model is compared with: ``present_dates`` (a column of the leads with the
+    moment a lead became an MQL), ``present_stage`` (the stage that means MQL), ``present_score`` (a field of
+    ``[history]`` that holds the score over time) or ``present`` (conditions with points); ``present_from`` is the
+    least score or points of an MQL. With none of them the hand-overs are taken.
     """
 
     capacity_per_week: Annotated[int, Field(ge=1)] | None = None
     cost: Annotated[float, Field(gt=0)] | None = None
     value: Annotated[float, Field(gt=0)] | None = None
     share: Annotated[float, Field(gt=0, lt=1)] = 0.2
+    present_dates: str | None = None
+    present_stage: str | None = None
+    present_score: str | None = None
+    present: Annotated[tuple[PresentCondition, ...], Strict(False)] = ()
+    present_from: float | None = None
+
+    @model_validator(mode="after")
+    def _one_present_rule(self) -> Self:
+        named = [key for key in ("present_dates", "present_stage", "present_score", "present") if getattr(self, key)]
+        if len(named) > 1:
+            raise ValueError(f"{' and '.join(map(repr, named))} are ways to name the same present rule: keep one")
+        if self.present_from is not None and named not in (["present_score"], ["present"]):
+            raise ValueError("'present_from' is the least of 'present_score' or of the points of 'present'")
+        return self
 
     @model_validator(mode="after")
     def _cost_needs_value(self) -> Self:
@@ -443,7 +519,8 @@ def _sentence(model: type[BaseModel], problem: Any) -> str:
 
 
 def _key(location: tuple[int | str, ...]) -> tuple[str, str]:
-    words = [str(part) for part in location]
+    """The key as it stands in the file; entries of a list are counted from 1."""
+    words = [f"entry {part + 1}" if isinstance(part, int) else part for part in location]
     if not words:
         return "", ""
     return (f"[{words[0]}] {'.'.join(words[1:])}" if len(words) > 1 else words[0]), words[-1]
@@ -452,8 +529,14 @@ def _key(location: tuple[int | str, ...]) -> tuple[str, str]:
 def _valid_keys(model: type[BaseModel], location: tuple[int | str, ...]) -> list[str]:
     fields = model.model_fields
     for part in location:
-        annotation = fields[str(part)].annotation
-        options = getattr(annotation, "__args__", (annotation,))
-        inner = next(o for o in options if isinstance(o, type) and issubclass(o, BaseModel))
-        fields = inner.model_fields
+        if isinstance(part, str):
+            fields = _section_in(fields[part].annotation).model_fields
     return sorted(field.alias or name for name, field in fields.items() if name != "root")
+
+
+def _section_in(annotation: Any) -> type[BaseModel]:
+    """The section that an annotation such as ``tuple[Section, ...] | None`` speaks of."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    found = (_section_in(option) for option in get_args(annotation) if option not in (None, type(None), ...))
+    return next(found)

@@ -98,10 +98,17 @@ def trained(summary: Mapping[str, Any], notes: Sequence[str]) -> str:
     figures = [(m["name"], _interval(m["model"]), m["plain"]) for m in summary["evaluation"]["metrics"]]
     lines += ["Tested", *_table(("figure", "value [90 % interval]", "meaning"), figures), ""]
     rungs = [
-        (r["name"], _interval(r["log_loss"]), _interval(r["auc"]), _interval(r["model_better_by"]))
+        (
+            r["name"],
+            _interval(r["log_loss"]),
+            _interval(r["auc"]),
+            _interval(r["model_better_by"]),
+            _interval(r["auc_better_by"]),
+        )
         for r in summary["evaluation"]["ladder"]
     ]
-    lines += ["Against simpler rules", *_table(("rule", "log loss", "AUC", "mqlml better by"), rungs), ""]
+    header = ("rule", "log loss", "AUC", "mqlml better by (log loss)", "(AUC)")
+    lines += ["Against simpler rules", *_table(header, rungs), *_present(summary["evaluation"]["present"]), ""]
     lines += _decision(decision)
     lines += ["", *(f"Note: {note}" for note in notes), "", f"Verdict: {verdict['code']}. {verdict['sentence']}"]
     lines += [f"  {detail}" for detail in verdict["details"]]
@@ -215,6 +222,20 @@ def _plan(parts: Sequence[Mapping[str, Any]]) -> list[str]:
     return ["Window plan", *_table(header, rows)]
 
 
+def _present(found: Mapping[str, Any] | None) -> list[str]:
+    if found is None:
+        return [
+            "  Your present rule is not in the data: see [policy] present_dates, present_stage, present_score, present."
+        ]
+    lines = [f"  {found['sentence']}"]
+    if c := found["contest"]:
+        lines.append(
+            f"  At {c['leads']:,} leads each: {_percent(c['win_rate'])} of the present rule's picks were won, "
+            f"{_percent(c['model_win_rate'])} of the model's."
+        )
+    return lines
+
+
 def _decision(d: Mapping[str, Any]) -> list[str]:
     lines = ["Decision", f"  {d['rule']}"]
     if d["threshold"] is not None:
@@ -234,7 +255,9 @@ def _finding(f: Mapping[str, Any]) -> str:
     return f"  {f['level']:<5} '{f['column']}': {f['why']} ({f['figure']}). {f['remedy']}.{waived}"
 
 
-def _interval(i: Mapping[str, Any]) -> str:
+def _interval(i: Mapping[str, Any] | None) -> str:
+    if i is None:
+        return "-"
     if i["value"] is None:
         return "not measured"
     return f"{i['value']:.3f}" + ("" if i["low"] is None else f" [{i['low']:.3f}, {i['high']:.3f}]")

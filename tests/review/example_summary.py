@@ -96,24 +96,29 @@ def _evaluation() -> dict[str, Any]:
     promised = (0.008, 0.016, 0.027, 0.041, 0.058, 0.079, 0.108, 0.152, 0.224, 0.401)
     won = (0.007, 0.018, 0.024, 0.043, 0.062, 0.074, 0.115, 0.149, 0.238, 0.372)
     rungs = (
-        ("base rate", 0.2834, 0.5, 0.0412, 0.0038),
-        ("win rate by lead source", 0.2741, 0.611, 0.0319, 0.0036),
-        ("today's rule: any demo request", 0.2688, 0.648, 0.0266, 0.0041),
-        ("naive Bayes", 0.2594, 0.731, 0.0172, 0.0049),
-        ("logistic regression", 0.2447, 0.779, 0.0025, 0.0031),
+        ("base rate", "base rate", 0.2834, 0.5, 0.0412, 0.0038),
+        ("win rate by source", "win rate by source", 0.2741, 0.611, 0.0319, 0.0036),
+        ("your present rule: 1 condition", "present rule", 0.2688, 0.648, 0.0266, 0.0041),
+        ("Odoo's method", "Odoo's method", 0.2694, 0.631, 0.0272, 0.0049),
+        ("Odoo's method with engagement", "Odoo's method with engagement", 0.2794, 0.731, 0.0372, 0.0049),
+        ("logistic regression", "logistic regression", 0.2447, 0.779, 0.0025, 0.0031),
     )
     ladder = [
         {
             "name": name,
+            "kind": kind,
             "log_loss": interval(loss, 0.006),
             "auc": interval(auc, 0.009),
             "model_better_by": interval(gain, half),
+            "auc_better_by": interval(0.787 - auc, 0.01),
+            "more_wins": 380 if gain < half else 0,
             "is_model": False,
         }
-        for name, loss, auc, gain, half in rungs
+        for name, kind, loss, auc, gain, half in rungs
     ]
-    ladder.append({"name": "mqlml", "log_loss": interval(0.2422, 0.0058), "auc": interval(0.787, 0.008),
-                   "model_better_by": None, "is_model": True})  # fmt: skip
+    nothing = dict.fromkeys(("model_better_by", "auc_better_by", "more_wins"))
+    model = {"log_loss": interval(0.2422, 0.0058), "auc": interval(0.787, 0.008)}
+    ladder.append({"name": "mqlml", "kind": "model", **model, **nothing, "is_model": True})
     return {
         "window": {"from": "2025-09-01", "to": "2026-03-02", "snapshots": 17528, "leads": 6120, "wins": 702},
         "sentence": "Tested on the 26 newest weeks whose outcome is known; none of them was used for learning.",
@@ -131,6 +136,35 @@ def _evaluation() -> dict[str, Any]:
             {"name": "slope", "model": interval(0.97, 0.05), "plain": "1 means neither bold nor timid"},
         ],
         "ladder": ladder,
+        "present": {
+            "name": "your present rule: 1 condition",
+            "sentence": "The points of 1 condition in [[policy.present]] at the moment of each snapshot; an MQL has at "
+            "least 1.",
+            "contest": {
+                "leads": 804,
+                "wins": 121,
+                "model_leads": 804,
+                "model_wins": 236,
+                "per_week": 29.6,
+                "win_rate": interval(0.1505, 0.021),
+                "model_win_rate": interval(0.2935, 0.027),
+                "difference": interval(0.143, 0.029),
+                "share_of_wins": interval(0.172, 0.024),
+                "model_share_of_wins": interval(0.336, 0.029),
+            },
+        },
+        "brier_parts": {"miscalibration": 0.0006, "discrimination": 0.0112, "uncertainty": 0.0749},
+        "ece_if_perfect": 0.0051,
+        "ece_if_perfect_high": 0.0074,
+        "looks": [
+            {
+                "part": "final test",
+                "use": "predicted once by models that had not seen it",
+                "snapshots": 17528,
+                "wins": 702,
+            },
+            {"part": "final test", "use": "final figures, ladder and verdict", "snapshots": 17528, "wins": 702},
+        ],
         "reliability": [
             {
                 "promised": p,
@@ -152,10 +186,50 @@ def _evaluation() -> dict[str, Any]:
             for k in range(6)
         ],
         "by_segment": [
-            {"segment": "Industry: Manufacturing", "promised": 0.094, "won": 0.097, "snapshots": 5210},
-            {"segment": "Industry: Software", "promised": 0.112, "won": 0.108, "snapshots": 4402},
-            {"segment": "Industry: Public sector", "promised": 0.041, "won": 0.029, "snapshots": 2310},
-            {"segment": "No tracked activity", "promised": 0.022, "won": 0.025, "snapshots": 5606},
+            {
+                "segment": "Industry: Manufacturing",
+                "promised": 0.094,
+                "won": 0.097,
+                "low": 0.085,
+                "high": 0.109,
+                "snapshots": 5210,
+                "leads": 1900,
+                "wins": 181,
+                "auc": 0.779,
+            },
+            {
+                "segment": "Industry: Software",
+                "promised": 0.112,
+                "won": 0.108,
+                "low": 0.096,
+                "high": 0.12,
+                "snapshots": 4402,
+                "leads": 1610,
+                "wins": 172,
+                "auc": 0.791,
+            },
+            {
+                "segment": "Industry: Public sector",
+                "promised": 0.041,
+                "won": 0.029,
+                "low": 0.017,
+                "high": 0.041,
+                "snapshots": 2310,
+                "leads": 840,
+                "wins": 24,
+                "auc": 0.744,
+            },
+            {
+                "segment": "No tracked activity",
+                "promised": 0.022,
+                "won": 0.025,
+                "low": 0.013,
+                "high": 0.037,
+                "snapshots": 5606,
+                "leads": 1770,
+                "wins": 44,
+                "auc": 0.668,
+            },
         ],
     }
 
@@ -306,7 +380,10 @@ def hostile_summary() -> dict[str, Any]:
     for row, name in zip(summary["evaluation"]["by_segment"], names, strict=False):
         row["segment"] = name
     for row, name in zip(summary["evaluation"]["ladder"], names, strict=False):
-        row["name"] = name
+        row.update({"name": name, "kind": None})
+    summary["evaluation"]["present"]["sentence"] = HOSTILE["closing"]
+    for row in summary["evaluation"]["looks"]:
+        row["part"] = row["use"] = HOSTILE["script"]
     for row, name in zip(summary["plan"], names, strict=False):
         row["part"] = row["purpose"] = name
     for row, name in zip(summary["decision"]["tiers"], names, strict=False):

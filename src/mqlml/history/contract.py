@@ -82,7 +82,8 @@ class History:
     leads : pa.Table
         ``lead_id`` (string, unique), ``account_id`` (string, null where none), ``created_at`` (UTC microseconds,
         all null in a history without dates), ``start_at`` (first moment worth looking) and, with ``[leads] order``,
-        ``order`` (float64); sorted by ``lead_id``.
+        ``order`` (float64), with ``[policy] present_dates`` ``marked_at`` (when the lead was marked an MQL, null
+        where it was not); sorted by ``lead_id``.
     attributes : pa.Table
         The remaining columns of the leads, row for row as ``leads``, under the user's own names: text as
         dictionary<int32, string>, numbers as float64 without NaN or infinity.
@@ -160,6 +161,16 @@ class History:
             {"until": moment},
         ).fetchall()
         return dict(rows)
+
+    def stage_entries(self, stage: str) -> pa.Table:
+        """When leads entered a stage: ``lead_id`` and ``at``; empty where no lead did or there are no stages."""
+        empty = pa.table({"lead_id": pa.array([], pa.string()), "at": pa.array([], UTC_TIME)})
+        if "stages" not in self.tables:
+            return empty
+        query = "SELECT lead_id, entered_at FROM stages WHERE stage = ? AND entered_at IS NOT NULL ORDER BY ALL"
+        rows = self.connection.execute(query, [stage]).fetchall()
+        moments = pa.array([at for _, at in rows], pa.timestamp("us")).cast(UTC_TIME)
+        return pa.table({"lead_id": pa.array([lead for lead, _ in rows], pa.string()), "at": moments})
 
     def close(self) -> None:
         """Close the connection and remove its temporary files."""

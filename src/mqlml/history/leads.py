@@ -48,6 +48,7 @@ class LeadRows:
     attributes: tuple[AttributeColumn, ...]
     quarantined: int
     ordered: bool
+    marked: bool
 
 
 def read_leads(
@@ -94,7 +95,9 @@ def read_leads(
     quarantined = set_faults_aside(session, findings, stored, faults, share=leads.max_quarantined_share, only=kept)
     _remember_ids(session)
     refuse_conflicts(session, findings, raw)
-    return LeadRows(stored, attributes, quarantined, ordered=leads.order is not None)
+    return LeadRows(
+        stored, attributes, quarantined, ordered=leads.order is not None, marked=config.policy.present_dates is not None
+    )
 
 
 def finish_leads(session: Session, findings: Findings, rows: LeadRows) -> tuple[pa.Table, pa.Table]:
@@ -105,15 +108,15 @@ def finish_leads(session: Session, findings: Findings, rows: LeadRows) -> tuple[
     leads, attributes : pa.Table
         Row for row.
     """
-    order = ', "order"' if rows.ordered else ""
-    columns = "".join(f", {quoted(f'a{i}')}" for i in range(len(rows.attributes)))
+    extra = [*(["order"] if rows.ordered else []), *(["marked_at"] if rows.marked else [])]
+    columns = "".join(f", {quoted(name)}" for name in [*extra, *(f"a{i}" for i in range(len(rows.attributes)))])
     table = session.table(
         "SELECT l.id AS lead_id, account_id, l.created_at, coalesce(start_at, l.created_at) AS start_at"
-        f"{order}{columns} FROM raw.lead_rows AS l JOIN raw.known AS k ON k.lead_id = l.id AND k.row = l.{quoted(ROW)} "
+        f"{columns} FROM raw.lead_rows AS l JOIN raw.known AS k ON k.lead_id = l.id AND k.row = l.{quoted(ROW)} "
         f"WHERE k.status = {USED} ORDER BY lead_id"
     )
-    leads = table.select(["lead_id", "account_id", "created_at", "start_at", *(["order"] if rows.ordered else [])])
-    for name in ("created_at", "start_at"):
+    leads = table.select(["lead_id", "account_id", "created_at", "start_at", *extra])
+    for name in ("created_at", "start_at", *(["marked_at"] if rows.marked else [])):
         leads = leads.set_column(leads.schema.get_field_index(name), name, leads[name].cast(UTC_TIME))
     _account(session, findings, rows, used=leads.num_rows)
     _note_ids(session, findings, rows.typed.raw.file)
@@ -127,6 +130,7 @@ def _fields(config: Config) -> tuple[Field, ...]:
         Field("account_id", "id"),
         Field("start_at", "time"),
         Field("order", "number"),
+        Field("marked_at", "time"),
     )
 
 
@@ -139,9 +143,11 @@ def _map(findings: Findings, raw: Raw, config: Config) -> tuple[Mapped | None, l
         "account_id": leads.account_id,
         "start_at": config.snapshots.start,
         "order": leads.order,
+        "marked_at": config.policy.present_dates,
     }
-    keys = {name: f"[leads] {name}" for name in names} | {"start_at": "[snapshots] from"}
-    explicit = {*leads.model_fields_set, "start_at"}
+    keys = {name: f"[leads] {name}" for name in names}
+    keys |= {"start_at": "[snapshots] from", "marked_at": "[policy] present_dates"}
+    explicit = {*leads.model_fields_set, "start_at", "marked_at"}
     mapped = map_columns(findings, raw, _fields(config), names=names, keys=keys, explicit=explicit)
     return mapped, [name for name in names.values() if name]
 

@@ -1,25 +1,35 @@
-"""How good the chances are on leads nobody learned from, with intervals that respect repeated leads and accounts."""
+"""How good the chances are on leads nobody learned from: every figure takes row weights, so that it can be redrawn."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import logit
-from scipy.stats import beta
+from scipy.optimize import isotonic_regression
+from scipy.special import expit, logit
+
+from mqlml.learning.resampling import Draws, Interval, Resampler, binomial_interval
 
 __all__ = [
+    "TOP_SHARES",
+    "Draws",
     "Interval",
     "Resampler",
     "average_precision",
     "binomial_interval",
     "brier",
+    "brier_parts",
     "calibration_line",
+    "calibration_lines",
+    "cells",
     "expected_calibration_error",
     "lift",
     "log_loss",
+    "losses",
+    "perfect_calibration_error",
+    "ranking",
+    "realised_rate",
     "reliability",
     "roc_auc",
 ]
@@ -28,56 +38,7 @@ Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
 Metric = Callable[[Floats, Floats, Floats], float]
 
-_BOOTSTRAPS = 200
-_LEVEL = 0.90
-
-
-@dataclass(frozen=True)
-class Interval:
-    """A figure and its 90 % interval (None where it cannot be told)."""
-
-    value: float
-    low: float | None
-    high: float | None
-
-    def to_dict(self) -> dict[str, float | None]:
-        """Plain data, not-a-number as None."""
-        return {k: None if v is None or not np.isfinite(v) else float(v) for k, v in vars(self).items()}
-
-
-class Resampler:
-    """Clustered bootstrap: whole accounts are drawn, so that repeated snapshots do not feign certainty.
-
-    Davison and Hinkley (1997), Bootstrap Methods and their Application, section 3.8; weights are Poisson(1) counts
-    of each group, the same draws for every metric, so that differences are paired.
-
-    Parameters
-    ----------
-    group : ndarray of int64, shape (n,)
-    seed : int
-    draws : int
-    """
-
-    def __init__(self, group: Integers, *, seed: int, draws: int = _BOOTSTRAPS) -> None:
-        _, self._place = np.unique(group, return_inverse=True)
-        generator = np.random.default_rng(seed)
-        self._counts = generator.poisson(1.0, size=(draws, int(self._place.max(initial=0)) + 1)).astype(np.uint8)
-
-    def interval(self, statistic: Callable[[Floats], float]) -> Interval:
-        """Value and 90 % percentile interval of a statistic of row weights."""
-        value = statistic(np.ones(len(self._place)))
-        draws = np.array([statistic(counts[self._place].astype(np.float64)) for counts in self._counts])
-        draws = draws[np.isfinite(draws)]
-        if len(draws) < len(self._counts) // 2:
-            return Interval(value, None, None)
-        low, high = np.quantile(draws, [(1 - _LEVEL) / 2, (1 + _LEVEL) / 2])
-        return Interval(value, float(low), float(high))
-
-    def metrics(self, won: Floats, p: Floats, metrics: Mapping[str, Metric]) -> dict[str, Interval]:
-        """Intervals of several metrics of the same predictions, the rows sorted once."""
-        order = np.argsort(-p, kind="stable")
-        won, p = won[order], p[order]
-        return {name: self.interval(lambda w, m=metric: m(won, p, w[order])) for name, metric in metrics.items()}  # type: ignore[misc]
+TOP_SHARES = (0.05, 0.10, 0.20)
 
 
 def log_loss(won: Floats, p: Floats, weight: Floats) -> float:
@@ -90,55 +51,146 @@ def brier(won: Floats, p: Floats, weight: Floats) -> float:
     return float(np.average((won - p) ** 2, weights=weight))
 
 
+def losses(won: Floats, p: Floats) -> dict[str, Floats]:
+    """Log loss and squared error of each row; their means are the figures."""
+    return {"log_loss": -(won * np.log(p) + (1 - won) * np.log1p(-p)), "brier": (won - p) ** 2}
+
+
+def ranking(good: Floats, rows: Floats, *, shares: Sequence[float] = TOP_SHARES) -> dict[str, Floats]:
+    """Everything that only the order of the chances decides.
+
+    Parameters
+    ----------
+    good, rows : ndarray of float64, shape (draws, cells)
+        Weight of the won rows and of all rows of each cell; cells hold equal chances and stand from high to low.
+    shares : sequence of float
+        Parts of the top to look at, 0..1.
+
+    Returns
+    -------
+    dict of str to ndarray of float64, shape (draws,)
+        ``auc``, ``average_precision``, and for the best 5, 10 and 20 % of rows ``lift_5`` (their win rate over that of
+        all) and ``top_5`` (their share of all wins, 0..1); NaN where all rows or none are won.
+    """
+    found_wins, found_rows = np.cumsum(good, axis=1), np.cumsum(rows, axis=1)
+    wins, total = found_wins[:, -1], found_rows[:, -1]
+    wins = np.where((wins > 0) & (wins < total), wins, np.nan)
+    pairs = ((found_wins - good / 2) * (rows - good)).sum(axis=1)
+    precision = found_wins / np.maximum(found_rows, 1e-12)
+    found = {"auc": pairs / (wins * (total - wins)), "average_precision": (precision * good).sum(axis=1) / wins}
+    for share in shares:
+        inside = np.clip((share * total[:, None] - (found_rows - rows)) / np.maximum(rows, 1e-12), 0, 1)
+        caught = (good * inside).sum(axis=1) / wins
+        found |= {f"top_{100 * share:.0f}": caught, f"lift_{100 * share:.0f}": caught / share}
+    return found
+
+
 def roc_auc(won: Floats, p: Floats, weight: Floats) -> float:
-    """Chance that a won snapshot stands above one that was not, ties counting half; rows sorted by falling ``p``."""
-    starts = _tie_starts(p)
-    good, bad = np.add.reduceat(weight * won, starts), np.add.reduceat(weight * (1 - won), starts)
-    above = np.cumsum(good) - good
-    total = good.sum() * bad.sum()
-    return float(((above + good / 2) * bad).sum() / total) if total > 0 else float("nan")
+    """Chance that a won snapshot stands above one that was not, ties counting half."""
+    return float(ranking(*cells(won, p, weight))["auc"][0])
 
 
 def average_precision(won: Floats, p: Floats, weight: Floats) -> float:
-    """Mean win rate above each win, 0..1; rows sorted by falling ``p``."""
-    starts = _tie_starts(p)
-    good, rows = np.add.reduceat(weight * won, starts), np.add.reduceat(weight, starts)
-    precision = np.cumsum(good) / np.maximum(np.cumsum(rows), 1e-12)
-    return float((precision * good).sum() / good.sum()) if good.sum() > 0 else float("nan")
+    """Mean win rate above each win, 0..1."""
+    return float(ranking(*cells(won, p, weight))["average_precision"][0])
 
 
 def lift(share: float) -> Metric:
-    """Win rate in the top ``share`` of the ranking over the rate of all; rows sorted by falling ``p``."""
+    """Win rate in the top ``share`` of the ranking over the rate of all."""
+    name = f"lift_{100 * share:.0f}"
+    return lambda won, p, weight: float(ranking(*cells(won, p, weight), shares=(share,))[name][0])
 
-    def top_lift(won: Floats, p: Floats, weight: Floats) -> float:
-        del p
-        reached = np.cumsum(weight)
-        inside = weight * np.clip((share * reached[-1] - (reached - weight)) / np.maximum(weight, 1e-12), 0, 1)
-        overall = np.average(won, weights=weight)
-        return float(np.average(won, weights=inside) / overall) if overall > 0 else float("nan")
 
-    return top_lift
+def cells(won: Floats, p: Floats, weight: Floats | None = None) -> tuple[Floats, Floats]:
+    """Weights (by default 1) of won and of all rows by chance, from high to low, shape (1, distinct chances)."""
+    weight = np.ones(len(p)) if weight is None else weight
+    order = np.argsort(-p, kind="stable")
+    starts = _tie_starts(p[order])
+    good, rows = (np.add.reduceat(w[order], starts)[None] for w in (weight * won, weight))
+    return good, rows
 
 
 def calibration_line(won: Floats, p: Floats, weight: Floats) -> tuple[float, float]:
     """Slope and intercept of the outcome on the log-odds of ``p``; (1, 0) is perfect (Cox, 1958, Biometrika 45:562)."""
-    z = logit(p)
-    slope, intercept = 1.0, 0.0
-    for _ in range(25):
-        q = 1 / (1 + np.exp(-(slope * z + intercept)))
-        w = np.maximum(weight * q * (1 - q), 1e-12)
-        residual = weight * (won - q)
-        h00, h01, h11 = w.sum(), (w * z).sum(), (w * z * z).sum()
-        det = h00 * h11 - h01 * h01
-        if det < 1e-9 * h00 * h11:
-            return float("nan"), float("nan")
-        g0, g1 = residual.sum(), (residual * z).sum()
-        step = np.array([(h00 * g1 - h01 * g0) / det, (h11 * g0 - h01 * g1) / det])
-        step *= min(1.0, 2.0 / max(np.abs(step).max(), 1e-12))
-        slope, intercept = slope + float(step[0]), intercept + float(step[1])
-        if np.abs(step).max() < 1e-8:
+    # From a constant the first Newton step is a least-squares fit; from (1, 0) extreme chances throw it far off.
+    base = float(logit(np.clip(np.average(won, weights=weight), 1e-9, 1 - 1e-9)))
+    slope, intercept = calibration_lines(logit(p), (weight * won)[None], weight[None], start=(0.0, base))
+    return float(slope[0]), float(intercept[0])
+
+
+def calibration_lines(z: Floats, good: Floats, rows: Floats, *, start: tuple[float, float]) -> tuple[Floats, Floats]:
+    """Calibration lines of several weightings of the same log-odds, by Newton's method with halved steps.
+
+    Parameters
+    ----------
+    z : ndarray of float64, shape (cells,)
+    good, rows : ndarray of float64, shape (draws, cells)
+        Weight of the won rows and of all rows of each cell.
+    start : tuple of float
+        Slope and intercept to begin with; the result does not depend on it.
+
+    Returns
+    -------
+    tuple of two ndarray of float64, shape (draws,)
+        Slope and intercept; NaN where the rows do not determine them.
+    """
+    line = np.tile(start, (len(rows), 1))
+    loss = _line_losses(line, z, good, rows)
+    for _ in range(50):
+        step = _newton_step(line, z, good, rows)
+        before = loss
+        for _ in range(30):
+            loss = _line_losses(line + step, z, good, rows)
+            worse = loss > before + 1e-12 * np.abs(before)
+            if not worse.any():
+                break
+            step = np.where(worse[:, None], step / 2, step)
+        line = line + step
+        if not (np.abs(step) > 1e-8).any():
             break
-    return slope, intercept
+    return line[:, 0], line[:, 1]
+
+
+def _newton_step(line: Floats, z: Floats, good: Floats, rows: Floats) -> Floats:
+    q = expit(line[:, :1] * z + line[:, 1:])
+    w, residual = np.maximum(rows * q * (1 - q), 1e-12), good - rows * q
+    h00, h01, h11 = w.sum(axis=1), w @ z, w @ (z * z)
+    g0, g1 = residual.sum(axis=1), residual @ z
+    det = h00 * h11 - h01 * h01
+    det = np.where(det < 1e-9 * h00 * h11, np.nan, det)
+    return np.stack([(h00 * g1 - h01 * g0) / det, (h11 * g0 - h01 * g1) / det], axis=1)
+
+
+def _line_losses(line: Floats, z: Floats, good: Floats, rows: Floats) -> Floats:
+    logits = line[:, :1] * z + line[:, 1:]
+    return (rows * np.logaddexp(0, logits) - good * logits).sum(axis=1)  # type: ignore[no-any-return]
+
+
+def brier_parts(won: Floats, p: Floats) -> dict[str, float]:
+    """Brier score as miscalibration - discrimination + uncertainty, without bins.
+
+    The recalibrated chances are the best rising function of ``p`` (isotonic regression), which fits a little of the
+    luck too: both parts are somewhat too large on few rows (CORP; Dimitriadis, Gneiting and Jordan, 2021, PNAS
+    118:e2016191118).
+
+    Returns
+    -------
+    dict
+        ``miscalibration`` (reliability: what recalibration would gain), ``discrimination`` (resolution: what knowing
+        the leads gains over the base rate) and ``uncertainty`` (Brier score of the realised base rate).
+    """
+    order = np.argsort(p, kind="stable")
+    starts = _tie_starts(p[order])
+    size = np.diff(np.r_[starts, len(p)]).astype(np.float64)
+    rate = np.add.reduceat(won[order], starts) / size
+    fitted = np.repeat(isotonic_regression(rate, weights=size).x, size.astype(np.int64))
+    score, recalibrated = float(((won - p) ** 2).mean()), float(((won[order] - fitted) ** 2).mean())
+    uncertainty = float(won.mean() * (1 - won.mean()))
+    return {
+        "miscalibration": score - recalibrated,
+        "discrimination": uncertainty - recalibrated,
+        "uncertainty": uncertainty,
+    }
 
 
 def expected_calibration_error(won: Floats, p: Floats, weight: Floats, *, bins: int = 10) -> float:
@@ -152,25 +204,18 @@ def expected_calibration_error(won: Floats, p: Floats, weight: Floats, *, bins: 
     return float(np.abs(gap).sum() / rows.sum())
 
 
-def perfect_calibration_error(p: Floats, group: Integers, *, seed: int, draws: int = 50) -> float:
-    """What the calibration error would be on average if every chance were true (whole groups win or lose together)."""
+def perfect_calibration_error(p: Floats, lead: Integers, *, seed: int, draws: int = 50) -> tuple[float, float]:
+    """Mean and 95 % quantile of the calibration error if every chance were true; a lead's rows share their luck."""
     generator = np.random.default_rng(seed)
-    p = np.sort(p)
-    _, place = np.unique(group, return_inverse=True)
+    order = np.argsort(p, kind="stable")
+    p = p[order]
+    _, place = np.unique(lead[order], return_inverse=True)
     ones = np.ones(len(p))
     errors = []
     for _ in range(draws):
         luck = generator.random(int(place.max(initial=0)) + 1)[place]
         errors.append(expected_calibration_error((luck < p).astype(float), p, ones))
-    return float(np.mean(errors))
-
-
-def binomial_interval(wins: float, n: float) -> tuple[float, float]:
-    """Clopper-Pearson 90 % interval of a rate, 0..1."""
-    tail = (1 - _LEVEL) / 2
-    low = float(beta.ppf(tail, wins, n - wins + 1)) if wins > 0 else 0.0
-    high = float(beta.ppf(1 - tail, wins + 1, n - wins)) if wins < n else 1.0
-    return low, high
+    return float(np.mean(errors)), float(np.quantile(errors, 0.95))
 
 
 def reliability(
@@ -187,40 +232,21 @@ def reliability(
     for part in np.array_split(np.argsort(p, kind="stable"), min(bins, max(len(p) // 20, 1))):
         inside = np.zeros(len(p))
         inside[part] = 1.0
-        rate = resampler.interval(lambda w, i=inside: _rate(won, w * i))  # type: ignore[misc]
         leads = len(np.unique(lead[part]))
-        exact = binomial_interval(rate.value * leads, leads)
-        low, high = (
-            (exact[0], exact[1]) if rate.low is None else (min(rate.low, exact[0]), max(rate.high or 0, exact[1]))
-        )
-        figures = {"promised": float(p[part].mean()), "won": rate.value, "low": low, "high": high}
+        figures = {"promised": float(p[part].mean()), **realised_rate(won, inside, leads, resampler)}
         rows.append({**figures, "snapshots": len(part), "leads": leads})
     return rows
 
 
-def _rate(won: Floats, weight: Floats) -> float:
-    total = weight.sum()
-    return float((won * weight).sum() / total) if total > 0 else float("nan")
+def realised_rate(won: Floats, inside: Floats, leads: int, resampler: Resampler) -> dict[str, float]:
+    """Win rate of the rows with ``inside`` 1, with a clustered interval never narrower than that of so many leads."""
+    sums = resampler.sums({"won": won * inside, "rows": inside})
+    rate = (sums["won"] / sums["rows"]).interval()
+    low, high = binomial_interval(rate.value * leads, leads)
+    if rate.low is not None and rate.high is not None:
+        low, high = min(rate.low, low), max(rate.high, high)
+    return {"won": rate.value, "low": low, "high": high}
 
 
 def _tie_starts(p: Floats) -> Integers:
     return np.flatnonzero(np.r_[True, p[1:] != p[:-1]])
-
-
-def _line_part(index: int) -> Metric:
-    return lambda won, p, weight: calibration_line(won, p, weight)[index]
-
-
-CALIBRATION_SLOPE: Metric = _line_part(0)
-CALIBRATION_INTERCEPT: Metric = _line_part(1)
-STANDARD_METRICS: Mapping[str, Metric] = {
-    "log_loss": log_loss,
-    "brier": brier,
-    "auc": roc_auc,
-    "average_precision": average_precision,
-    "lift_5": lift(0.05),
-    "lift_10": lift(0.10),
-    "lift_20": lift(0.20),
-    "slope": CALIBRATION_SLOPE,
-    "intercept": CALIBRATION_INTERCEPT,
-}

@@ -79,23 +79,30 @@ class Plan:
         Forward rounds stand in time order.
     parts : sequence of Part
         What is printed.
+    short : bool
+        Whether a history that was not tested forward is too short for it, rather than too small.
     """
 
     mode: Literal["forward", "cross-fitted", "static"]
     rounds: Sequence[Round]
     parts: Sequence[Part]
+    short: bool = False
 
     @property
     def sentence(self) -> str:
         """What the mode means for the reader."""
-        return {
-            "forward": "Tested forward in time: everything the model learned from, outcomes included, was known before "
-            "the first tested lead was looked at.",
-            "cross-fitted": "Not tested forward in time: the history is shorter than two horizons and a test, so each "
-            "account was predicted by a model that had not seen it.",
-            "static": "Not tested forward in time: the history has no dates, so each account was predicted by a model "
-            "that had not seen it.",
-        }[self.mode]
+        if self.mode == "forward":
+            return (
+                "Tested forward in time: everything the model learned from, outcomes included, was known before "
+                "the first tested lead was looked at."
+            )
+        needed = f"{_MIN_WINS_BEFORE} to learn from and {_MIN_WINS_AFTER} later ones"
+        why = f"there are too few won leads ({needed} are needed)"
+        if self.mode == "static":
+            why = "the history has no dates"
+        elif self.short:
+            why = "the history is shorter than two horizons and a test"
+        return f"Not tested forward in time: {why}, so each account was predicted by a model that had not seen it."
 
     def tested(self) -> Flags:
         """Rows that some round predicts."""
@@ -120,7 +127,8 @@ def plan_windows(rows: Rows, *, origins: int, seed: int) -> Plan:
                 return Plan("forward", rounds, _parts(rows, rounds, learned=rounds[0].fit))
     folds = group_folds(rows.group, rows.won, folds=_CROSS_FITTING_FOLDS, seed=seed)
     rounds = [Round("cross-fit", folds != k, (folds == k) & rows.mature, None) for k in range(_CROSS_FITTING_FOLDS)]
-    return Plan("static" if rows.timing == "none" else "cross-fitted", rounds, _parts(rows, rounds, learned=None))
+    mode: Literal["static", "cross-fitted"] = "static" if rows.timing == "none" else "cross-fitted"
+    return Plan(mode, rounds, _parts(rows, rounds, learned=None), short=_too_short(rows))
 
 
 def group_folds(group: Integers, won: npt.NDArray[np.float64], *, folds: int, seed: int) -> Integers:
@@ -156,6 +164,11 @@ def _forward_rounds(rows: Rows, count: int) -> list[Round]:
             return []
         rounds.append(Round(name, fit, test, int(origin)))
     return rounds
+
+
+def _too_short(rows: Rows) -> bool:
+    """Whether no horizon ends, and another begins, within the history."""
+    return bool(rows.known.min() > rows.when.max())
 
 
 def _first_origin(rows: Rows) -> int:

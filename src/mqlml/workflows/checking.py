@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from mqlml.errors import DataRefused
 from mqlml.history.reading import read_history
 from mqlml.learning.labels import labelled_rows
+from mqlml.learning.present import present_problems
 from mqlml.learning.windows import plan_windows
 from mqlml.review.report import summary as figures_of
 from mqlml.workflows.opening import blocking_problems, open_history
@@ -33,7 +34,8 @@ def check(config: Config, *, as_of: str | None = None) -> dict[str, Any]:
     """
     with read_history(config) as history:
         opened = open_history(history, config, as_of=as_of)
-        problems = [str(p) for p in blocking_problems(opened.audit, config)]
+        present = present_problems(history, config, attributes=opened.attributes)
+        problems = [str(p) for p in (*blocking_problems(opened.audit, config), *present)]
         found: dict[str, Any] = {
             "as_of": None if opened.as_of is None else opened.as_of.isoformat(),
             "accounting": figures_of.accounting(history.accounts),

@@ -15,12 +15,13 @@ import pyarrow.compute as pc
 from mqlml import __version__
 from mqlml.decision.policy import set_policy
 from mqlml.decision.replay import make_replay
-from mqlml.errors import EngineError
+from mqlml.errors import DataRefused, EngineError
 from mqlml.history.writing import write_text
-from mqlml.learning.baselines import rate_by_source, source_feature
+from mqlml.learning.baselines import simpler_ways, source_feature
 from mqlml.learning.judgement import judge
 from mqlml.learning.labels import labelled_rows
 from mqlml.learning.pairs import choose_pairs, pair_notes
+from mqlml.learning.present import present_problems, present_rule
 from mqlml.learning.propensity import Recipe
 from mqlml.learning.snapshots import mark_table
 from mqlml.learning.training import JUDGED_BAGS, train_model
@@ -92,6 +93,7 @@ class _Learned:
     replay: Replay
     policy: Policy
     tally: Tally
+    notes: tuple[str, ...]
 
 
 def train(
@@ -111,7 +113,8 @@ def train(
     Raises
     ------
     DataRefused
-        The history cannot be used, a column gives the outcome away, or too few leads were won or lost.
+        The history cannot be used, a column gives the outcome away, the present rule is known only as of today, or too
+        few leads were won or lost.
     """
     progress = progress or Quiet()
     progress.begin("Reading the history")
@@ -133,6 +136,8 @@ def report_path(bundle: Path) -> Path:
 
 
 def _learn(opened: Opened, config: Config, progress: Progress) -> _Learned:
+    if problems := present_problems(opened.history, config, attributes=opened.attributes):
+        raise DataRefused(problems)
     rows = labelled_rows(opened.people, config, as_of=opened.moment)
     plan = plan_windows(rows, origins=config.model.origins, seed=config.model.seed)
     progress.begin("Computing features")
@@ -142,18 +147,20 @@ def _learn(opened: Opened, config: Config, progress: Progress) -> _Learned:
     features = replace(features, pairs=pairs)
     tally = Tally()
     table = build_features(opened.history, mark_table(opened.people, rows.lead, rows.at), features, tally=tally)
+    present, note = present_rule(opened.history, config, rows, opened.people, table=table)
     recipe = Recipe(config.model.seed, config.model.bags, threads_of(config))
     progress.begin("Learning", recipe.bags + min(recipe.bags, JUDGED_BAGS) * len(plan.rounds))
     training = train_model(
         table, rows, features, plan, recipe=recipe, min_leads=config.model.min_level_count, step=progress.advance
     )
     progress.begin("Judging")
-    _add_source_rates(training, table, rows, plan)
-    judgement = judge(rows, training.tested, plan, segments=_segments(table), seed=config.model.seed)
     tested = training.tested
+    tested.baselines.update(simpler_ways(table, rows, plan, present=present))
+    judgement = judge(rows, tested, plan, segments=_segments(table), seed=config.model.seed, present=present)
     replay = make_replay(rows, tested.row, tested.settled, every_days=config.snapshots.every_days)
     policy = set_policy(config.policy, replay, base_rate=rows.base_rate)
-    return _Learned(opened, rows, plan, table, training, judgement, replay, policy, tally)
+    notes = () if note is None else (note,)
+    return _Learned(opened, rows, plan, table, training, judgement, replay, policy, tally, notes)
 
 
 def threads_of(config: Config) -> int:
@@ -206,6 +213,7 @@ def _summary(learned: _Learned, config: Config, shown_drivers: list[dict[str, An
             *model.features.notes,
             *pair_notes(model.features.pairs),
             *learned.tally.notes,
+            *learned.notes,
         ],
         "undeclared": list(opened.undeclared),
         "features": len(model.features.features),
@@ -239,17 +247,11 @@ def _versions() -> dict[str, str]:
     return {"mqlml": __version__, **{name: version(name) for name in others}}
 
 
-def _add_source_rates(training: Training, table: pa.Table, rows: Rows, plan: Plan) -> None:
-    name = source_feature(table)
-    if name is not None and not pa.types.is_floating(table.schema.field(name).type):
-        training.tested.baselines["win rate by source"] = rate_by_source(table, name, rows, plan, training.tested.row)
-
-
 def _segments(table: pa.Table) -> dict[str, np.ndarray[Any, np.dtype[np.str_]]]:
     """Values to break the evaluation down by: the source, and whether a lead's activity is tracked."""
     segments = {}
     name = source_feature(table)
-    if name is not None and not pa.types.is_floating(table.schema.field(name).type):
+    if name is not None:
         values = pc.fill_null(table[name].cast(pa.string()), "not supplied").to_pylist()
         segments[name.removeprefix("lead.")] = np.asarray(values, dtype=str)
     if "events.any.count_ever" in table.column_names:

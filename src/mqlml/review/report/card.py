@@ -158,15 +158,30 @@ def _tests(summary: Mapping[str, Any]) -> str:
         ),
     )
     ladder = _table(
-        ("Way of ranking", "Log loss", "AUC", "Model better by (log loss)", "Likely between"),
+        ("Way of ranking", "Log loss", "AUC", "Model better by (log loss)", "Likely between", "Model better by (AUC)",
+         "Likely between"),
         (
             (_safe(r.get("name"), 60), decimal(number(r, "log_loss")), decimal(number(r, "auc")),
-             "–" if r.get("is_model") else decimal(number(r, "model_better_by")), _ends(r, "model_better_by"))
+             "–" if r.get("is_model") else decimal(number(r, "model_better_by")), _ends(r, "model_better_by"),
+             "–" if r.get("is_model") else decimal(number(r, "auc_better_by")), _ends(r, "auc_better_by"))
             for r in rows(found, "ladder")
         ),
     )  # fmt: skip
     said = _safe(" ".join(dict.fromkeys(w for w in words if w)) or "How it was tested: not measured.", 1200)
-    return f"## How it was tested\n\n{said}\n\n{metrics}\n\nAgainst simpler ways:\n\n{ladder}"
+    present = _present(part(found, "present"))
+    return f"## How it was tested\n\n{said}\n\n{metrics}\n\nAgainst simpler ways:\n\n{ladder}\n\n{present}"
+
+
+def _present(found: Mapping[str, Any]) -> str:
+    contest = part(found, "contest")
+    if not found:
+        return "Against the present rule: not measured; how leads are chosen today is not in the data."
+    said = _safe(sentence(found.get("sentence")), 400)
+    if not contest:
+        return f"Against the present rule: its order alone is compared. {said}"
+    ours, theirs = _range(contest, "model_win_rate"), _range(contest, "win_rate")
+    leads = count(contest.get("leads"))
+    return f"Of {leads} leads that the present rule chose {theirs} were won, of as many of the model's {ours}. {said}"
 
 
 def _ends(mapping: Mapping[str, Any], key: str) -> str:

@@ -21,8 +21,9 @@ from mqlml.review.report.figure import (
     upright,
 )
 from mqlml.review.report.horizon_chart import horizon
+from mqlml.review.report.ladder_chart import ladder
 from mqlml.review.report.svg import PALETTE
-from mqlml.review.report.trust_charts import ladder, months, plan, reliability
+from mqlml.review.report.trust_charts import months, plan, reliability
 from mqlml.review.report.words import count, ends, line, number, part, percent, rows, short_day, tidy
 
 __all__ = ["all_figures", "figures"]

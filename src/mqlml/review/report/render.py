@@ -21,7 +21,7 @@ _VERDICTS = {
     "ready": ("good", "Ready to use"),
     "too thin": ("poor", "Too little history to be sure"),
     "no signal": ("poor", "No signal found"),
-    "not better": ("poor", "Not better than a simpler way"),
+    "not better": ("poor", "Not better than your present rule"),
 }
 _LEVELS = {"block": "Stops the training", "ask": "Please check", "note": "Good to know"}
 _TIERS = {"hot": "Hot", "mql": "MQL", "nurture": "Nurture", "cold": "Cold"}
@@ -57,6 +57,15 @@ def _view(summary: Mapping[str, Any]) -> dict[str, Any]:
         "verdict_tone": _VERDICTS.get(str(verdict.get("code")), ("unknown", "Not judged"))[0],
         "verdict_name": _VERDICTS.get(str(verdict.get("code")), ("unknown", "Not judged"))[1],
         "headline": _headline(summary),
+        "looks": [
+            (
+                words.shorten(r.get("part") or "", 40),
+                words.shorten(r.get("use") or "", 120),
+                words.count(r.get("snapshots")),
+                words.count(r.get("wins")),
+            )
+            for r in words.rows(words.part(summary, "evaluation"), "looks")[:_MOST_ROWS]
+        ],
         "levels": _LEVELS,
         "tiers": _TIERS,
         "directions": DIRECTIONS,

@@ -1,4 +1,4 @@
-"""The charts that say how sure the figures are: kept promises, simpler ways, months, and what was used for what."""
+"""The charts that say how sure the figures are: kept promises, months, and what was used for what."""
 
 from __future__ import annotations
 
@@ -24,9 +24,7 @@ from mqlml.review.report.figure import (
 from mqlml.review.report.svg import PALETTE
 from mqlml.review.report.words import (
     between,
-    bounds,
     count,
-    decimal,
     ends,
     month,
     number,
@@ -100,75 +98,6 @@ def _reliability_spec(groups: Sequence[Row], width: int) -> Spec:
         points.encode(x=x, y=y),
         width=width,
         height=360 if width > NARROW else 320,
-    )
-
-
-def ladder(summary: Mapping[str, Any]) -> Figure | None:
-    """Draw how much better the model is than each simpler way."""
-    rungs = rows(part(summary, "evaluation"), "ladder")
-    compared = [r for r in rungs if not r.get("is_model") and number(r, "model_better_by") is not None]
-    if not compared:
-        return None
-    clear = sum(said_of_difference(row) == "the model is clearly better" for row in compared)
-    return Figure(
-        name="ladder",
-        title=f"The model is clearly better than {clear} of {len(compared)} simpler ways",
-        sentence="Right of the line the model is better; where a bar crosses the line, the difference may be chance.",
-        alt="Dot chart with ranges. Down: simpler ways; across: how much smaller the model's log loss is.",
-        columns=("Way of ranking", "Log loss", "AUC", "Model better by", "In words"),
-        rows=[
-            (
-                shorten(r.get("name", ""), 60),
-                decimal(number(r, "log_loss")),
-                decimal(number(r, "auc")),
-                _gain(r),
-                said_of_difference(r),
-            )
-            for r in rungs
-        ],
-        draw=lambda width: _ladder_spec(compared, width),
-    )
-
-
-def said_of_difference(rung: Row) -> str:
-    """Say in words whether the model beats a rung of the ladder."""
-    if rung.get("is_model"):
-        return "this model"
-    ends = bounds(rung, "model_better_by")
-    if ends is None:
-        return "not measured"
-    if ends[0] > 0:
-        return "the model is clearly better"
-    return "the model is clearly worse" if ends[1] < 0 else "about equal"
-
-
-def _gain(rung: Row) -> str:
-    value, ends = number(rung, "model_better_by"), bounds(rung, "model_better_by")
-    if rung.get("is_model") or value is None:
-        return "–"
-    return decimal(value) if ends is None else f"{value:.3f} ({ends[0]:.3f} to {ends[1]:.3f})"
-
-
-def _ladder_spec(compared: Sequence[Row], width: int) -> Spec:
-    most = 34 if width > NARROW else 17
-    values = [
-        {"k": k, "name": shorten(r.get("name", ""), most), "value": number(r, "model_better_by"),
-         **dict(zip(("low", "high"), bounds(r, "model_better_by") or (None, None), strict=True))}
-        for k, r in enumerate(compared)
-    ]  # fmt: skip
-    down = named_rows(values)
-    axis = alt.Axis(title="the model is better by (log loss)", tickCount=5, format=".3~f", grid=True)
-    across = alt.X("value:Q", axis=axis, scale=alt.Scale(zero=True))
-    chart = alt.Chart(data(values)).encode(y=down)
-    line = alt.Chart(data([{"zero": 0}])).mark_rule(color=PALETTE["ink"], strokeWidth=1.4)
-    return layered(
-        line.encode(x=alt.X("zero:Q", axis=axis)),
-        chart.mark_rule(color=PALETTE["accent"], strokeWidth=3, opacity=0.45).encode(
-            x=alt.X("low:Q", axis=axis), x2="high:Q"
-        ),
-        chart.mark_point(color=PALETTE["accent"], filled=True, size=70, opacity=1).encode(x=across),
-        width=width,
-        height=64 + 34 * len(values),
     )
 
 
@@ -293,4 +222,4 @@ def _plan_spec(dated: Sequence[tuple[Row, tuple[int, int]]], width: int) -> Spec
     return layered(*layers, width=width, height=44 + 34 * len(values))
 
 
-__all__ = ["ladder", "months", "plan", "reliability", "said_of_difference"]
+__all__ = ["months", "plan", "reliability"]

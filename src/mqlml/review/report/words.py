@@ -17,6 +17,11 @@ _MONTHS = (
 _MEASURES = {
     "auc": "AUC",
     "brier": "Brier score",
+    "log loss skill": "Log loss, skill",
+    "brier skill": "Brier score, skill",
+    "top 5": "Share of wins in the best 5\u00a0%",
+    "top 10": "Share of wins in the best 10\u00a0%",
+    "top 20": "Share of wins in the best 20\u00a0%",
     "lift 5": "Lift of the best 5\u00a0%",
     "lift 10": "Lift of the best 10\u00a0%",
     "lift 20": "Lift of the best 20\u00a0%",

@@ -1,0 +1,86 @@
+"""The same chances looked at month by month and group by group."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from mqlml.learning.evaluation import log_loss, realised_rate, roc_auc
+
+if TYPE_CHECKING:
+    from mqlml.learning.labels import Rows
+    from mqlml.learning.resampling import Resampler
+    from mqlml.learning.training import Tested
+
+__all__ = ["by_month", "by_segment"]
+
+Floats = npt.NDArray[np.float64]
+Integers = npt.NDArray[np.int64]
+
+_LEVELS = 8
+_LEAST_ROWS = 50
+_LEAST_WINS = 10
+
+
+def by_month(rows: Rows, tested: Tested) -> list[dict[str, Any]]:
+    """Promised against realised rates of every tested month, in a history with dates."""
+    if rows.timing not in {"horizon", "final"}:
+        return []
+    month = rows.when[tested.row].astype("datetime64[us]").astype("datetime64[M]")
+    won = rows.won[tested.row]
+    return [
+        {
+            "month": str(m),
+            "promised": float(tested.p[month == m].mean()),
+            "won": float(won[month == m].mean()),
+            "snapshots": int((month == m).sum()),
+        }
+        for m in np.unique(month)
+    ]
+
+
+def by_segment(
+    won: Floats, p: Floats, lead: Integers, segments: Mapping[str, npt.NDArray[np.str_]], resampler: Resampler
+) -> list[dict[str, Any]]:
+    """Promised against realised rates of the larger values of each segment column.
+
+    Returns
+    -------
+    list of dict
+        ``segment``, ``promised``, ``won`` with ``low`` and ``high`` (0..1), ``snapshots``, ``leads``, ``wins``; and,
+        where at least ten leads were won, ``auc`` and ``log_loss`` with the ``base_log_loss`` of its own win rate.
+    """
+    found = []
+    for name, values in segments.items():
+        levels, counts = np.unique(values, return_counts=True)
+        for level in levels[np.argsort(-counts, kind="stable")][:_LEVELS]:
+            inside = values == level
+            if inside.sum() >= _LEAST_ROWS:
+                line = _line(won, p, lead, inside, resampler)
+                found.append({"segment": f"{name}: {level}", "column": name, "value": str(level), **line})
+    return found
+
+
+def _line(
+    won: Floats, p: Floats, lead: Integers, inside: npt.NDArray[np.bool_], resampler: Resampler
+) -> dict[str, Any]:
+    leads, wins = len(np.unique(lead[inside])), len(np.unique(lead[inside & (won > 0)]))
+    line = {
+        "promised": float(p[inside].mean()),
+        **realised_rate(won, inside.astype(float), leads, resampler),
+        "snapshots": int(inside.sum()),
+        "leads": leads,
+        "wins": wins,
+        "auc": None,
+        "log_loss": None,
+        "base_log_loss": None,
+    }
+    if wins >= _LEAST_WINS and leads - wins >= _LEAST_WINS:
+        ones, rate = np.ones(int(inside.sum())), float(won[inside].mean())
+        line["auc"] = roc_auc(won[inside], p[inside], ones)
+        line["log_loss"] = log_loss(won[inside], p[inside], ones)
+        line["base_log_loss"] = log_loss(won[inside], np.full(len(ones), rate), ones)
+    return line
