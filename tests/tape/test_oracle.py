@@ -18,7 +18,7 @@ from mqlml.tape import learn_feature_set
 from mqlml.tape.build import build_features
 from mqlml.tape.features import FAMILIES, FeatureSet
 
-SEEDS, MANY_SEEDS = range(6), range(6, 60)
+SEEDS, MANY_SEEDS = range(5), range(5, 60)
 
 
 def compare(make: Any, seed: int) -> None:
@@ -39,7 +39,7 @@ def test_every_feature_when_there_are_many_histories_then_equals_plain_sql(make:
 
 @pytest.mark.parametrize("what", FEW)
 def test_every_feature_when_something_is_missing_then_equals_plain_sql(make: Any, what: str) -> None:
-    history, marks = case(1, events=120, marks=40).of(make)
+    history, marks = case(1, events=80, marks=30).of(make)
     assert not differences(history, marks, FEW[what])
 
 
@@ -61,13 +61,13 @@ def test_every_feature_when_the_set_is_learned_then_equals_plain_sql(make: Any, 
     assert not differences(history, marks, features)
 
 
-@pytest.mark.parametrize("family", FAMILIES)
-def test_features_when_the_other_families_are_off_then_the_same_bytes(make: Any, family: str) -> None:
+def test_features_when_the_other_families_are_off_then_the_same_bytes(make: Any) -> None:
     history, marks = case(1, events=120, marks=40).of(make)
-    alone = build_features(history, marks, replace(VARIANTS[0], families=(family,))).drop_columns(["lead_id", "at"])
     together = build_features(history, marks, VARIANTS[0])
-    assert alone.num_columns
-    assert all(encoded(alone[name]) == encoded(together[name]) for name in alone.column_names)
+    for family in FAMILIES:
+        alone = build_features(history, marks, replace(VARIANTS[0], families=(family,))).drop_columns(["lead_id", "at"])
+        assert alone.num_columns
+        assert all(encoded(alone[name]) == encoded(together[name]) for name in alone.column_names), family
 
 
 # The clock goes forward or back: also at midnight, by half an hour, and by a whole day.
@@ -89,10 +89,10 @@ def test_days_and_hours_when_the_clock_changes_then_those_on_the_wall(make: Any,
     noon = int(datetime.fromisoformat(day + "T12:00Z").timestamp()) * 1_000_000
     rng = np.random.default_rng(0)
     leads = [f"lead {number}" for number in range(12)]
-    times = noon + rng.integers(-96, 96, size=300) * 30 * MINUTE + rng.choice([0, 0, -1, 1], size=300)
+    times = noon + rng.integers(-96, 96, size=200) * 30 * MINUTE + rng.choice([0, 0, -1, 1], size=200)
     events = [{"lead_id": leads[rng.integers(12)], "occurred_at": int(time), "event_type": "web"} for time in times]
     history = make.history([{"lead_id": lead, "created_at": noon - 60 * make.day} for lead in leads], events=events)
-    marks = make.marks(*((lead, noon + hours * 60 * MINUTE) for lead in leads for hours in range(-48, 60, 9)))
+    marks = make.marks(*((lead, noon + hours * 60 * MINUTE) for lead in leads for hours in range(-48, 60, 12)))
     families = ("count", "active_days", "silence", "tempo", "rhythm")
     features = FeatureSet(event_types=("web",), windows_days=(1, 2), families=families, zone=zone)
     assert not differences(history, marks, features)

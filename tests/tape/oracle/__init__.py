@@ -70,11 +70,14 @@ def expected(history: Any, marks: pa.Table, features: FeatureSet) -> dict[str, l
         A family has no oracle.
     """
     prepare(history, marks, features)
-    answer: dict[str, list[Any]] = {}
+    by_source: dict[str, dict[str, str]] = {}
     for family in (family for family in features.families if _has(features, family)):
         query = FAMILIES[family](features)
         if query.columns:
-            columns = ", ".join(f"{sql} AS {name(feature)}" for feature, sql in query.columns.items())
-            rows = history.connection.sql(f"SELECT {columns} FROM {query.source} GROUP BY row ORDER BY row")
-            answer |= {str(k): v for k, v in rows.to_arrow_table().to_pydict().items()}
+            by_source.setdefault(query.source, {}).update(query.columns)
+    answer: dict[str, list[Any]] = {}
+    for source, aggregates in by_source.items():
+        columns = ", ".join(f"{sql} AS {name(feature)}" for feature, sql in aggregates.items())
+        rows = history.connection.sql(f"SELECT {columns} FROM {source} GROUP BY row ORDER BY row")
+        answer |= {str(k): v for k, v in rows.to_arrow_table().to_pydict().items()}
     return answer
