@@ -72,7 +72,7 @@ def ask(folder: Path, *, files: dict[str, Any] | None = None, timing: str = "hor
         attributes = ["title", "country", "size"]
         if problems := present_problems(history, config, attributes=attributes):
             raise DataRefused(problems)
-        people = population(history, until=None)
+        people = population(history, config, until=None)
         at = np.tile([as_microseconds(START + timedelta(days=d - 1)) for d in DAYS], 3)
         lead = np.repeat([0, 1, 2], 3)
         rows = Rows(lead, at, at, at + 30 * DAY, np.zeros(9), lead, timing)  # type: ignore[arg-type]
