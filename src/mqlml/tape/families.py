@@ -80,7 +80,7 @@ def _any_event(features: FeatureSet, at: Layout) -> Iterator[Placed]:
         return
     yield from _counts(features, at, None, at.any)
     for w, window in features.windows:
-        text = f"Days ({features.zone}) with any activity {when(window)}."
+        text = f"Calendar days ({features.zone}) with any activity {when(window)}."
         yield _event_feature(None, "active_days", window, "days", text, at.windowed(at.days, w))
     for w, window in features.long_windows if features.assets else ():
         text = f"Different assets (pages, files, forms ...) that the lead used {when(window)}."
@@ -97,7 +97,7 @@ def _each_type(features: FeatureSet, at: Layout) -> Iterator[Placed]:
     for event_type in features.named_types:
         code = features.type_code(event_type)
         yield from _counts(features, at, event_type, code)
-        text = f"Days since the last {quoted(event_type)}."
+        text = f"Days since the last {quoted(event_type)} event."
         yield _timing_feature(event_type, "days_since_last", "recency", text, at.recency + code)
         yield from _values(features, at, event_type)
         yield from _intensities(features, at, event_type)

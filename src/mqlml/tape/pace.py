@@ -37,7 +37,7 @@ def momentum(features: FeatureSet, at: Layout) -> Iterator[Placed]:
 def silence(features: FeatureSet, at: Layout) -> Iterator[Placed]:
     """Whether the lead is quiet for longer than is usual for it."""
     if features.named_types:
-        text = "Days since the lead last did anything, in its usual pauses between active days."
+        text = "Days since the lead last did anything, divided by its usual days between active days (1: as usual)."
         yield Placed(Feature("silence.ratio", "silence", "timing", SILENCE, "ratio", text), at.silence)
         text = "Longest time between two events of the lead so far."
         yield Placed(Feature("silence.longest_days", "silence", "timing", SILENCE, "days", text), at.silence + 1)
@@ -70,6 +70,7 @@ def tracking(features: FeatureSet, at: Layout) -> Iterator[Placed]:
     """Whether silence means anything: some leads cannot be seen."""
     if features.named_types:
         lately = f"in the last {days(features.windows_days[-1])}" if features.windows_days else "so far"
-        text = f"Whether the lead was active {lately}, silent, or cannot be seen (untracked)."
+        unseen = "was never seen" if features.tracked is None else "cannot be seen"
+        text = f"Whether the lead was active {lately}, was silent, or {unseen} (untracked)."
         feature = Feature(TRACKING_NAME, "tracking", "engagement", TRACKING, "category", text, kind="category")
         yield Placed(feature, at.tracking)
