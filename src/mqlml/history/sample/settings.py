@@ -40,9 +40,9 @@ burst_events = 100                 # any event: not counted when the lead had so
 burst_seconds = 60                 # within so many seconds
 # agent = "user_agent"             # column of the events; named agents are not counted (agents = ["bot/", ...])
 
-[features]
-max_pairs = 10                     # which event after which, where the order tells something of its own
-pair_days = 7                      # at most so many days after
+# [features]
+# max_pairs = 10                   # which event after which, where the order tells something of its own; 0: none
+# pair_days = 7                    # at most so many days after
 
 [history]
 path = "history.parquet"           # every value of the columns in 'state', with the one before it
