@@ -77,20 +77,16 @@ def build_features(
     _check_attributes(history, features)
     at = marks["at"].cast(_MOMENT)
     values, levels = _played(history, marks["lead_id"], at, features, batch_rows, tally)
-    columns: dict[str, pa.Array | pa.ChunkedArray] = {"lead_id": marks["lead_id"], "at": at}
-    creation = {a.name: a for a in features.attributes if a.source == "creation"}
     played = iter(values)
+    columns: dict[str, pa.Array | pa.ChunkedArray] = {"lead_id": marks["lead_id"], "at": at}
     for feature, place in features.placed:
-        if place is not None:
-            numbers = next(played)
-            if feature.name == TRACKING_NAME and features.tracked is not None:
-                numbers = _told_tracking(numbers, history.attributes[features.tracked].take(leads))
-            columns[feature.name] = _as_of(numbers, feature, levels)
-        elif feature.family == "age":
-            columns[feature.name] = pa.array(_age_days(history, at, leads))
+        if place is None:
+            columns[feature.name] = _unplayed(feature, history, at, features, leads)
+        elif feature.name == TRACKING_NAME and features.tracked is not None:
+            told = history.attributes[features.tracked].take(leads)
+            columns[feature.name] = _as_of(_told_tracking(next(played), told), feature, levels)
         else:
-            attribute = creation[feature.criterion]
-            columns[feature.name] = _at_creation(history.attributes[attribute.name], attribute, leads)
+            columns[feature.name] = _as_of(next(played), feature, levels)
     return pa.table(columns)
 
 
@@ -212,6 +208,16 @@ def _untold(features: FeatureSet, table: pa.Table) -> Problem | None:
     what = "[events] tracked names this column and it is not there"
     fix = "supply it as text or number, do not exclude it, or remove [events] tracked and train again"
     return Problem("missing-column", "leads", what, fix, column=features.tracked)
+
+
+def _unplayed(
+    feature: Feature, history: History, at: pa.ChunkedArray, features: FeatureSet, leads: pa.ChunkedArray
+) -> pa.Array:
+    """What the leads table alone tells."""
+    if feature.family == "age":
+        return pa.array(_age_days(history, at, leads))
+    attribute = next(a for a in features.attributes if a.name == feature.criterion)
+    return _at_creation(history.attributes[attribute.name], attribute, leads)
 
 
 def _at_creation(column: pa.ChunkedArray, attribute: Attribute, leads: pa.ChunkedArray) -> pa.Array:

@@ -54,7 +54,6 @@ def learn_feature_set(
         named_assets, other_assets = _named(events("asset"), config.features.max_assets)
         channels, other_channels = _named(events("channel"), config.features.max_channels)
     changed = local.changed_fields(history)
-    chosen = config.features.families
     return FeatureSet(
         event_types=kept,
         windows_days=tuple(sorted(set(config.features.windows_days))),
@@ -69,7 +68,7 @@ def learn_feature_set(
         other_assets=other_assets,
         channels=channels,
         other_channels=other_channels,
-        families=DEFAULT_FAMILIES if chosen is None else tuple(name for name in FAMILIES if name in chosen),
+        families=_families(config),
         stages=dated and _has_stages(history, until),
         accounts=dated and _has_colleagues(history, until),
         zone=config.leads.timezone or "UTC",
@@ -85,6 +84,11 @@ def _dropped_types(config: Config, traffic: Traffic | None) -> tuple[str, ...]:
         return ()
     off = {*config.events.by_sales, *(traffic.opens if traffic else ())}
     return tuple(sorted(off.difference(config.events.use)))
+
+
+def _families(config: Config) -> tuple[str, ...]:
+    chosen = config.features.families
+    return DEFAULT_FAMILIES if chosen is None else tuple(name for name in FAMILIES if name in chosen)
 
 
 def _named(counts: dict[str, int], most: int) -> tuple[tuple[str, ...], bool]:
