@@ -39,7 +39,7 @@ def test_win_curves_when_all_is_known_then_shares_are_counted() -> None:
     assert (np.diff(found.win_rate) >= 0).all()
     assert found.advice == (
         "90 % of the wins come within 101 days. The horizon of 30 days sees 40 % of them. "
-        "A longer one would see more of what there is to win."
+        "A longer horizon would see more of what there is to win."
     )
 
 
@@ -69,7 +69,7 @@ def test_win_curves_when_leads_are_lost_then_they_can_win_no_more() -> None:
     ("horizon", "words"),
     [
         (45, "The horizon of 45 days sees 100 % of them."),
-        (90, "A shorter one would see nearly as many"),
+        (90, "A shorter horizon would see nearly as many"),
         (None, "There is no horizon; [label] horizon_days = 21 would see most wins."),
     ],
 )
@@ -83,7 +83,7 @@ def test_advice_when_the_horizon_is_fitting_long_or_absent_then_it_says_so(horiz
 def test_advice_when_the_history_is_short_then_it_says_that_more_may_come() -> None:
     found = curves([float(5 + i % 60) for i in range(120)], every=0.5, day=62.0)
     assert found is not None
-    assert "the history is too short to see how many come after" in found.advice
+    assert "The history is too short to see how many come after" in found.advice
 
 
 def test_win_curves_when_there_are_few_wins_or_no_dates_then_there_are_none() -> None:

@@ -242,7 +242,8 @@ def _win_curves() -> dict[str, Any]:
         for d, share in zip(days, shares, strict=True)
     ]
     return {"points": points, "enough_days": 90, "watched_days": 640, "horizon_days": 90, "horizon_share": 0.9,
-            "advice": "90 % of the wins come within 90 days. The horizon of 90 days sees 90 % of them."}  # fmt: skip
+            "advice": "90 % of the wins come within 90 days. The horizon of 90 days sees 90 % of them.",
+            "hint": ""}  # fmt: skip
 
 
 def _plan() -> list[dict[str, Any]]:
@@ -390,7 +391,7 @@ def hostile_summary() -> dict[str, Any]:
         row["action"] = name
     summary["population"]["lost_reasons"] = {name: k for k, name in enumerate(names)}
     summary["population"]["credit"] = {"used": names[0], "wins": {name: k for k, name in enumerate(names)}}
-    summary["population"]["win_curves"]["advice"] = HOSTILE["closing"]
+    summary["population"]["win_curves"]["hint"] = HOSTILE["closing"]
     summary["decision"]["assumption"] = HOSTILE["closing"]
     summary["verdict"]["sentence"] = HOSTILE["quotes"]
     summary["accounting"][1]["skipped"] = {name: k for k, name in enumerate(names)}

@@ -60,18 +60,26 @@ class WinCurves:
 
     @property
     def advice(self) -> str:
-        """What the curves say of the horizon, in a sentence or two."""
-        seen = f"{round(100 * ENOUGH)} % of the wins come within {self.enough_days:,} days"
+        """What the curves say of the horizon, in a sentence or more."""
+        seen = f"{round(100 * ENOUGH)} % of the wins come within {self.enough_days:,} days."
+        mine = ""
+        if self.horizon_days is not None and self.horizon_share is not None:
+            mine = f"The horizon of {self.horizon_days:,} days sees {round(100 * self.horizon_share)} % of them."
+        return " ".join(filter(None, (seen, mine, self.hint)))
+
+    @property
+    def hint(self) -> str:
+        """What one might do about it; empty where the horizon is fitting."""
+        hints = []
         if self.enough_days > 0.8 * self.watched_days:
-            seen += f"; the history is too short to see how many come after {self.watched_days:,} days"
+            hints.append(f"The history is too short to see how many come after {self.watched_days:,} days.")
         if self.horizon_days is None or self.horizon_share is None:
-            return f"{seen}. There is no horizon; [label] horizon_days = {self.enough_days} would see most wins."
-        mine = f"The horizon of {self.horizon_days:,} days sees {round(100 * self.horizon_share)} % of them."
-        if self.horizon_share < ENOUGH - 0.1:
-            return f"{seen}. {mine} A longer one would see more of what there is to win."
-        if self.horizon_days > 2 * self.enough_days:
-            return f"{seen}. {mine} A shorter one would see nearly as many and leave more snapshots to learn from."
-        return f"{seen}. {mine}"
+            hints.append(f"There is no horizon; [label] horizon_days = {self.enough_days} would see most wins.")
+        elif self.horizon_share < ENOUGH - 0.1:
+            hints.append("A longer horizon would see more of what there is to win.")
+        elif self.horizon_days > 2 * self.enough_days:
+            hints.append("A shorter horizon would see nearly as many and leave more snapshots to learn from.")
+        return " ".join(hints)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for the report."""
@@ -83,6 +91,7 @@ class WinCurves:
             "horizon_days": self.horizon_days,
             "horizon_share": self.horizon_share,
             "advice": self.advice,
+            "hint": self.hint,
         }
 
 

@@ -15,6 +15,7 @@ __all__ = ["horizon"]
 
 Row = Mapping[str, Any]
 _LONGEST_LABELS = 9
+_COUNTED = "Counted from each lead's first day; leads that are still open count for as long as they were watched."
 
 
 def horizon(summary: Mapping[str, Any]) -> Figure | None:
@@ -31,7 +32,7 @@ def horizon(summary: Mapping[str, Any]) -> Figure | None:
     return Figure(
         name="horizon",
         title=title,
-        sentence=sentence(curves.get("advice")),
+        sentence=" ".join(filter(None, (_COUNTED, sentence(curves.get("hint"))))),
         alt="Rising line. Across: days since a lead began; up: share of all wins that had come by then.",
         columns=("Within days", "Share of all wins", "Open leads won by then"),
         rows=[(count(p["days"]), percent(p["share"]), percent(number(p, "win_rate"))) for p in points],
