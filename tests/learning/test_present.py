@@ -141,7 +141,7 @@ def test_present_rule_when_a_score_is_known_only_as_of_today_then_it_is_refused(
 ) -> None:
     files = {"changes.csv": CHANGES} if with_history else {}
     sections = {"history": {"path": "changes.csv"}} if with_history else {}
-    with pytest.raises(DataRefused, match="column 'size': .* only today's value is known"):
+    with pytest.raises(DataRefused, match=r"column 'size': .* only today's value is known"):
         ask(tmp_path, files=files, policy={"present_score": "size"}, **sections)
 
 
