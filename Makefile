@@ -4,12 +4,13 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test test-fast test-slow lint format bench notebooks docs lock clean distclean
+.PHONY: help venv demo test test-fast test-slow test-spark lint format bench notebooks docs lock clean distclean
 MAKEFLAGS += --no-print-directory
 
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+SPARK := $(VENV)/.spark
 WORKERS ?= 2
 PYTEST = $(BIN)/python -m pytest -q
 # One file stays on one worker, so that what a file prepares is prepared once.
@@ -37,6 +38,9 @@ test-fast: $(READY) ## The tests to run while working: no whole trainings, no pu
 
 test-slow: $(READY) ## The slow tests alone
 	@$(PYTEST) -m slow || { code=$$?; [ $$code -eq 5 ] && echo "There is no slow test." || exit $$code; }
+
+test-spark: $(SPARK) ## The tests of the Spark engine; installs PySpark, needs Java 17
+	@$(PYTEST) tests/tape/test_spark.py tests/workflows/test_spark.py
 
 lint: $(READY) ## Style, format, types and import rules
 	@$(BIN)/ruff check
@@ -73,4 +77,8 @@ distclean: clean ## Remove .venv too
 # The stamp is written last: a set-up that was interrupted is made again from the start.
 $(READY): requirements.lock pyproject.toml
 	@sh scripts/setup.sh $(VENV) $(PYTHON)
+	@touch $@
+
+$(SPARK): $(READY) requirements-extras.lock
+	@$(BIN)/python -m pip install --quiet --quiet --require-hashes --no-deps --requirement requirements-extras.lock
 	@touch $@

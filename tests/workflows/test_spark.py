@@ -36,7 +36,7 @@ def test_score_when_spark_does_it_then_every_file_is_the_same(spark: Any, copy: 
         assert ran.code == 0, ran.err
     for kind in (".parquet", "-why.parquet", ".parquet.manifest.json"):
         assert (copy / f"there{kind}").read_bytes() == (copy / f"here{kind}").read_bytes()
-    assert set(pq.read_table(copy / "there.parquet")["change"].to_pylist()) >= {"none", "stays"}
+    assert set(pq.read_table(copy / "there.parquet")["change"].to_pylist()) >= {"none", "leaves"}
 
 
 def test_score_when_nobody_asks_why_then_reasons_are_empty_in_both(spark: Any, copy: Path, run: Run) -> None:

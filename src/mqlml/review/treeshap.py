@@ -69,7 +69,8 @@ class TreeEnsemble:
         matrix : ndarray of float64, shape (rows, columns)
             In the order of the columns the models were trained on; NaN where missing. Fortran order spares a copy.
         threads : int, optional
-            Changes nothing but the time taken; as many as the process may use when not given.
+            Changes nothing but the time taken; as many as the process may use when not given (``OMP_NUM_THREADS``,
+            which Spark sets for its workers, else every core).
 
         Returns
         -------
@@ -100,4 +101,6 @@ class TreeEnsemble:
 
 
 def _threads() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    allowed = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0]
+    return min(cores, int(allowed)) if allowed.isdigit() and int(allowed) else cores
