@@ -124,7 +124,7 @@ def test_labelled_rows_when_fewer_than_ten_of_a_class_then_refused(tmp_path: Pat
     leads = pa.table({"lead_id": [str(i) for i in range(won + lost)], "outcome": ["won"] * won + ["lost"] * lost})
     sections = {"leads": {"path": "l.parquet", "created_at": ""}, "outcomes": {"path": ""}}
     with reading(tmp_path, {"l.parquet": leads}, **sections) as history:
-        people = population(history, until=None)
+        people = population(history, configured(tmp_path, **sections), until=None)
     with pytest.raises(DataRefused, match="at least 10 of each are needed") as refused:
         labelled_rows(people, configured(tmp_path, **sections), as_of=None)
     assert refused.value.exit_code == 3

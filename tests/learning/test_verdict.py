@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -33,6 +35,15 @@ def evidence(
         present=None if present is None else "your present rule: hand-overs",
         wins=wins,
     )
+
+
+def test_verdict_when_the_gain_is_beyond_doubt_but_next_to_nothing_then_no_signal() -> None:
+    little = evidence(auc=drawn(0.54, 0.005), base=drawn(0.003, 0.0005))
+    assert verdict(little)["code"] == "ready"
+    found = verdict(replace(little, skill=drawn(0.005, 0.001)))
+    assert found["code"] == "no signal"
+    assert "54 of 100 pairs" in found["sentence"]
+    assert verdict(replace(little, skill=drawn(0.009, 0.002)))["code"] == "ready"
 
 
 def test_verdict_when_everything_is_clear_then_ready() -> None:

@@ -71,7 +71,13 @@ class Session:
         connection = duckdb.connect()
         connection.execute("SET TimeZone = 'UTC'")
         connection.execute(f"SET temp_directory = {literal(scratch / 'spill')}")
-        for setting in ("autoinstall_known_extensions", "autoload_known_extensions", "python_enable_replacements"):
+        # A progress bar of DuckDB's own would stand in the middle of a result on stdout.
+        for setting in (
+            "autoinstall_known_extensions",
+            "autoload_known_extensions",
+            "python_enable_replacements",
+            "enable_progress_bar",
+        ):
             connection.execute(f"SET {setting} = false")
         connection.execute("CREATE SCHEMA raw")
         session = cls(connection=connection, scratch=scratch)

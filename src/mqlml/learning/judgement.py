@@ -109,6 +109,7 @@ def judge(
         present=None if present is None else present.name,
         wins=wins,
         remark=None if plan.mode == "forward" else plan.sentence,
+        skill=drawn["log_loss_skill"],
     )
     return Judgement(verdict(evidence), metrics, evaluation)
 
