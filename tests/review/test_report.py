@@ -125,8 +125,17 @@ def test_render_report_when_complete_then_says_the_decision_first(page: Page) ->
     assert page.text.index("How sure", start) < page.text.index("What counts most")
 
 
+def assert_only_its_own_script(html: str) -> None:
+    """One script, the file of the package, and no other may run."""
+    own = (resources.files("mqlml.review.report") / "templates" / "report.js").read_text(encoding="utf-8")
+    assert re.findall(r"<script[^>]*>(.*?)</script>", html, flags=re.DOTALL) == [own]
+    digest = base64.b64encode(hashlib.sha256(own.encode()).digest()).decode()
+    assert f"script-src 'sha256-{digest}';" in html
+
+
 def test_render_report_when_opened_then_needs_nothing_else(html: str, page: Page) -> None:
-    assert not {"script", "link", "img", "iframe", "object", "form", "use", "image"} & {tag for tag, _ in page.tags}
+    assert not {"link", "img", "iframe", "object", "form", "use", "image"} & {tag for tag, _ in page.tags}
+    assert_only_its_own_script(html)
     for _, attrs in page.tags:
         assert not {"style", "src", "xlink:href"} & set(attrs)
         assert not any(name.startswith("on") for name in attrs)
@@ -183,7 +192,8 @@ def test_render_report_when_words_are_jargon_then_the_glossary_has_them(page: Pa
 
 def test_render_report_when_names_are_hostile_then_shows_them_as_text(hostile: str) -> None:
     found = Page(hostile)
-    assert not {"script", "img", "b"} & {tag for tag, _ in found.tags}
+    assert not {"img", "b"} & {tag for tag, _ in found.tags}
+    assert_only_its_own_script(hostile)
     assert all(not name.startswith("on") for _, attrs in found.tags for name in attrs)
     for shown in (HOSTILE["script"], HOSTILE["closing"], HOSTILE["quotes"], "אבג deal מחיר", HOSTILE["emoji"]):
         assert shown in found.text

@@ -1,9 +1,10 @@
-"""The report as one HTML file: no script, no request, nothing from the data but text."""
+"""The report as one HTML file: one script of its own, no request, nothing from the data but text."""
 
 from __future__ import annotations
 
 import base64
 import hashlib
+import json
 from collections.abc import Mapping
 from functools import cache
 from importlib import resources
@@ -12,6 +13,7 @@ from typing import Any
 from jinja2 import ChainableUndefined, Environment, PackageLoader
 from markupsafe import Markup
 
+from mqlml.review.criteria import DECISIONS, needs_review
 from mqlml.review.report import words
 from mqlml.review.report.charts import all_figures
 from mqlml.review.report.driver_charts import DIRECTIONS, MARKS, SHAPED
@@ -44,9 +46,19 @@ def render_report(summary: Mapping[str, Any]) -> str:
     """
     tidy = words.tidy(summary)
     style = "".join(_template_file(name) for name in _STYLES)
-    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    script = _template_file("report.js")
     page = _environment().get_template("report.html.j2")
-    return page.render(s=tidy, style=Markup(style), style_hash=digest, **_view(tidy))  # noqa: S704 - own file
+    own: dict[str, Any] = {"style": Markup(style), "script": Markup(script)}  # noqa: S704 - own files
+    # A decision names its criterion exactly, however long or strange the name is.
+    own["exact"] = [
+        str(d.get("criterion", "")).encode("utf-8", "replace").decode() for d in summary.get("drivers") or []
+    ]
+    return page.render(s=tidy, style_hash=_digest(style), script_hash=_digest(script), **own, **_view(tidy))
+
+
+def _digest(text: str) -> str:
+    """What the page's policy knows its own style or script by."""
+    return base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
 
 
 def _view(summary: Mapping[str, Any]) -> dict[str, Any]:
@@ -72,6 +84,10 @@ def _view(summary: Mapping[str, Any]) -> dict[str, Any]:
         "marks": MARKS,
         "shaped": SHAPED,
         "most_rows": _MOST_ROWS,
+        "to_review": needs_review(
+            [d for d in words.rows(summary, "drivers") if words.number(d, "importance") is not None]
+        ),
+        "decisions": DECISIONS,
     }
 
 
