@@ -50,9 +50,7 @@ def render_report(summary: Mapping[str, Any]) -> str:
     page = _environment().get_template("report.html.j2")
     own: dict[str, Any] = {"style": Markup(style), "script": Markup(script)}  # noqa: S704 - own files
     # A decision names its criterion exactly, however long or strange the name is.
-    own["exact"] = [
-        str(d.get("criterion", "")).encode("utf-8", "replace").decode() for d in summary.get("drivers") or []
-    ]
+    own["exact"] = [json.dumps(str(driver.get("criterion", ""))) for driver in summary.get("drivers") or []]
     return page.render(s=tidy, style_hash=_digest(style), script_hash=_digest(script), **own, **_view(tidy))
 
 
