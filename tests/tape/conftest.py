@@ -42,6 +42,7 @@ CHANGES = pa.schema(
         ("has_old_value", pa.bool_()),
     ]
 )
+STAGES = pa.schema([("lead_id", pa.string()), ("stage", pa.string()), ("entered_at", NAIVE), ("pipeline", pa.string())])
 
 
 @dataclass(frozen=True)
@@ -58,10 +59,11 @@ class Maker:
         *,
         events: Sequence[Row] | pa.Table | None = None,
         changes: Sequence[Row] | None = None,
+        stages: Sequence[Row] | None = None,
         attributes: dict[str, Sequence[Any]] | None = None,
     ) -> History:
-        """A history whose events and changes replace those of the one made before."""
-        relations = {"events": (EVENTS, events), "changes": (CHANGES, changes)}
+        """A history whose events, changes and stages replace those of the one made before."""
+        relations = {"events": (EVENTS, events), "changes": (CHANGES, changes), "stages": (STAGES, stages)}
         for name, (schema, rows) in relations.items():
             given = rows if isinstance(rows, pa.Table) else table(schema, rows or [])
             self.connection.register(f"given_{name}", given)

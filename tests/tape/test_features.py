@@ -1,116 +1,106 @@
-"""What is computed is chosen from the past, is plain data, and explains itself."""
+"""A feature set is plain data, and explains itself."""
 
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
-from typing import Any
+from dataclasses import replace
 
 import pytest
 
-from mqlml.tape.features import Attribute, FeatureSet
-from mqlml.tape.vocabulary import learn_feature_set
+from mqlml.tape.features import FAMILIES, Attribute, Feature, FeatureSet, Pair
 
-UNTIL = datetime(2025, 3, 1, tzinfo=UTC)
-NAIVE_UNTIL = UNTIL.replace(tzinfo=None)
-
-
-def events(make: Any, *counts: tuple[str, int], **more: Any) -> list[dict[str, Any]]:
-    row = {"lead_id": "a", "occurred_at": make.start, **more}
-    return [{**row, "event_type": name} for name, count in counts for _ in range(count)]
-
-
-def learn(make: Any, rows: list[dict[str, Any]], *, attributes: Any = (), **sections: Any) -> FeatureSet:
-    return learn_feature_set(
-        make.history([{"lead_id": "a"}], events=rows), make.config(**sections), until=UNTIL, attributes=attributes
-    )
-
-
-def test_event_types_when_more_than_the_cap_then_the_most_frequent_and_other(make: Any) -> None:
-    rows = events(make, ("web", 3), ("form", 1), ("mail", 2), ("call", 2))
-    features = learn(make, rows, features={"max_event_types": 3})
-    assert features.event_types == ("web", "call", "mail")
-    assert features.other
-    assert features.named_types == ("web", "call", "mail", "other")
+FULL = FeatureSet(
+    event_types=("web", "form | page"),
+    attributes=(Attribute("utm[source]", "category", "creation"), Attribute("size", "number", "history")),
+    other=True,
+    valued_types=("form | page", "other"),
+    dropped_types=("call",),
+    assets=True,
+    named_assets=("pricing",),
+    other_assets=True,
+    channels=("email", "any.thing"),
+    other_channels=True,
+    pairs=(Pair("web", "form | page", 1), Pair("other", "web", 7)),
+    families=FAMILIES,
+    stages=True,
+    accounts=True,
+    zone="Europe/Berlin",
+    tracked="consent",
+    traffic={"burst": [3, 2]},
+)
 
 
-def test_event_types_when_all_fit_then_no_other(make: Any) -> None:
-    features = learn(make, events(make, ("web", 1)))
-    assert not features.other
-    assert not [f.name for f in features.features if "other" in f.name]
-
-
-@pytest.mark.parametrize("late", [{"occurred_at": NAIVE_UNTIL}, {"recorded_at": NAIVE_UNTIL}, {"lead_id": "nobody"}])
-def test_event_types_when_at_until_or_recorded_then_or_of_nobody_then_unknown(make: Any, late: dict[str, Any]) -> None:
-    features = learn(make, [*events(make, ("web", 1)), *events(make, ("new", 5), **late)])
-    assert features.event_types == ("web",)
-    assert not features.other
-
-
-def test_event_types_when_made_by_sales_then_dropped_and_noted(make: Any) -> None:
-    rows = events(make, ("web", 1), ("call", 5), ("meeting", 5))
-    features = learn(make, rows, events={"path": "e", "by_sales": ["call", "meeting"], "use": ["meeting"]})
-    assert features.event_types == ("meeting", "web")
-    assert features.dropped_types == ("call",)
-    assert "'call'" in features.notes[0]
-
-
-def test_event_types_when_named_like_our_own_words_then_they_count_as_other(make: Any) -> None:
-    features = learn(make, events(make, ("any", 3), ("other", 2), ("web", 1)))
-    assert features.named_types == ("web", "other")
-
-
-def test_values_and_assets_when_no_event_has_any_then_no_features(make: Any) -> None:
-    rows = [*events(make, ("web", 1)), *events(make, ("form", 1), value=float("nan"))]
-    names = [f.name for f in learn(make, rows).features]
-    assert not [n for n in names if "value" in n or "asset" in n]
-
-
-def test_values_and_assets_when_some_have_them_then_the_longest_windows_and_ever(make: Any) -> None:
-    rows = [*events(make, ("web", 2)), *events(make, ("form", 1), value=2.0, asset="page")]
-    names = [f.name for f in learn(make, rows).features]
-    assert [n for n in names if "value" in n] == [f"events.form.value_{w}" for w in ("30d", "90d", "ever")]
-    assert [n for n in names if n.startswith("events.any.assets")] == [
-        f"events.any.assets_{w}" for w in ("30d", "90d", "ever")
-    ]
-
-
-def test_attributes_when_a_field_ever_changes_then_its_source_is_the_history(make: Any) -> None:
-    history = make.history(
-        [{"lead_id": "a"}],
-        changes=[{"lead_id": "a", "changed_at": make.start + 900 * make.day, "field": "stage", "value": "x"}],
-        attributes={"stage": ["x"], "size": [1.0]},
-    )
-    features = learn_feature_set(history, make.config(), until=UNTIL, attributes=["stage", "size"])
-    assert features.attributes == (Attribute("stage", "category", "history"), Attribute("size", "number", "creation"))
-
-
-def test_learning_when_the_history_has_no_dates_then_attributes_only(make: Any) -> None:
-    history = make.history(
-        [{"lead_id": "a", "created_at": None}], events=events(make, ("web", 1)), attributes={"size": [1.0]}
-    )
-    features = learn_feature_set(history, make.config(), until=None, attributes=["size"])
-    assert [f.name for f in features.features] == ["lead.size"]
-
-
-def test_feature_set_when_written_as_json_then_read_back_equal(make: Any) -> None:
-    features = FeatureSet(
-        event_types=("web", "form | page"),
-        attributes=(Attribute("utm[source]", "category", "creation"),),
-        other=True,
-        valued_types=("form | page", "other"),
-        dropped_types=("call",),
-        assets=True,
-    )
+@pytest.mark.parametrize("features", [FULL, FeatureSet(), FeatureSet(event_types=("web",))])
+def test_feature_set_when_written_as_json_then_read_back_equal(features: FeatureSet) -> None:
     assert FeatureSet.from_dict(json.loads(json.dumps(features.to_dict()))) == features
 
 
+def test_feature_set_when_a_key_is_unknown_then_error() -> None:
+    with pytest.raises(TypeError, match="colour"):
+        FeatureSet.from_dict({"colour": "red"})
+
+
 def test_features_when_listed_then_names_are_unique_and_every_one_is_explained() -> None:
-    features = FeatureSet(event_types=("a", "b"), other=True, valued_types=("a",), assets=True)
-    listed = features.features
+    listed = FULL.features
     assert len({f.name for f in listed}) == len(listed)
-    assert all(f.description.endswith(".") and f.unit for f in listed)
-    assert {f.group for f in listed} == {"engagement", "timing"}
+    assert {f.family for f in listed} == set(FAMILIES)
+    assert all(f.description.endswith(".") and f.description[0].isupper() and f.unit and f.criterion for f in listed)
+    assert all((f.unit == "category") == (f.kind == "category") for f in listed)
+
+
+def test_features_when_listed_then_groups_are_those_of_their_families() -> None:
+    groups: dict[str, set[str]] = {}
+    for feature in FULL.features:
+        groups.setdefault(feature.family, set()).add(feature.group)
+    assert groups["attribute"] == groups["changes"] == groups["stage"] == {"fit"}
+    timing = ("age", "recency", "first_touch", "momentum", "silence", "tempo", "rhythm")
+    assert all(groups[family] == {"timing"} for family in timing)
+    since = {f.group for f in FULL.features if f.since and f.family != "changes"}
+    assert since == {"timing"}
+    others = [f for f in FULL.features if not f.since and f.family not in (*timing, "attribute", "changes", "stage")]
+    assert {f.group for f in others} == {"engagement"}
+
+
+def test_places_when_laid_out_then_no_two_features_share_one() -> None:
+    places = [placed.place for placed in FULL.placed if placed.place is not None]
+    assert len(set(places)) == len(places)
+    assert 0 <= min(places) < max(places) < FULL.layout.size
+
+
+def test_criteria_when_a_user_reads_them_then_all_measures_of_a_thing_go_by_one() -> None:
+    def criteria(start: str) -> set[str]:
+        return {f.criterion for f in FULL.features if f.name.startswith(start)}
+
+    assert criteria("assets.pricing.") == {"pricing"}
+    assert criteria("pairs.web >") == {"form | page after web"}
+    assert criteria("changes.size.") == criteria("lead.size") == {"size"}
+    assert criteria("events.web.") == {"web"}
+
+
+def test_difference_when_two_sets_differ_then_said_in_sentences() -> None:
+    newer = replace(
+        FULL,
+        event_types=("web", "chat"),
+        windows_days=(90, 30, 7, 1),
+        attributes=FULL.attributes[:1],
+        pairs=(),
+        zone="UTC",
+    )
+    assert FULL.diff(newer) == (
+        "Event types: added 'chat'; removed 'form | page'.",
+        "Windows days: another order.",
+        "Attributes: removed 'size' (number, history).",
+        "Pairs: removed 'web' > 'form | page' within 1 days, 'other' > 'web' within 7 days.",
+        "Zone: 'Europe/Berlin' became 'UTC'.",
+    )
+    assert FULL.diff(FULL) == ()
+
+
+def test_since_when_a_feature_tells_how_long_ago_then_missing_means_never() -> None:
+    since = {f.name for f in FULL.features if f.since}
+    assert {"events.any.days_since_first", "assets.pricing.days_since_last", "changes.size.days_since_last"} < since
+    assert not {"stage.days_in", "time.age_days", "silence.longest_days"} & since
+    assert isinstance(FULL.features[0], Feature)
 
 
 def test_dictionary_when_a_name_holds_a_bar_then_the_table_stays_a_table() -> None:

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mqlml.tape.build import build_features
-from mqlml.tape.features import Attribute, FeatureSet
+from mqlml.tape.features import FAMILIES, Attribute, FeatureSet, Pair
 
 # Worlds of one example share a history, each with leads of its own: a history has a fixed cost.
 CASES, TOGETHER = 300, 15
@@ -29,6 +29,13 @@ FEATURES = FeatureSet(
     other=True,
     valued_types=("web", "other"),
     assets=True,
+    named_assets=("x",),
+    other_assets=True,
+    channels=("mail",),
+    pairs=(Pair("web", "other", 3), Pair("web", "web", 1)),
+    families=FAMILIES,
+    accounts=True,
+    zone="Europe/Berlin",
 )
 LEADS = {"a": "acme", "b": "acme", "c": None}
 MARK_DAYS = 10

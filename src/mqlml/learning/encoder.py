@@ -19,7 +19,6 @@ __all__ = ["Column", "Encoder", "fit_encoder", "mask_levels"]
 Floats = npt.NDArray[np.float64]
 Codes = npt.NDArray[np.int32]
 
-_SINCE = frozenset({"recency", "first_touch"})
 _HIDDEN = "\0unseen"
 _MAX_LEVELS = 30
 # Above this, counts and sums are read on a log scale: ten visits more matter less after a thousand.
@@ -178,7 +177,7 @@ def _fit_number(feature: Feature, values: Floats, lead: npt.NDArray[np.int64], m
         log = bool(present.min() >= 0 and present.max() > _LOG_ABOVE)
         scaled = _scaled(present, log=log)
         # "Never" is longer ago than any "last"; any other number that is missing is taken as usual.
-        fill = scaled.max() if feature.family in _SINCE else np.median(scaled)
+        fill = scaled.max() if feature.since else np.median(scaled)
         columns.append(Column(feature.name, "value", log=log, fill=float(fill)))
     missing = np.isnan(values)
     if min(_distinct(lead[missing]), _distinct(lead[~missing])) >= min_leads:

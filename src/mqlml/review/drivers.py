@@ -28,7 +28,8 @@ _MAX_BUCKETS = 6
 _LEAST_LEADS = 20
 # Log-odds between leads that did it and leads that did not: less than half a point at a chance of 50 %.
 _LEAST_GAP = 0.02
-_COUNTED = frozenset({"events", "assets"})
+_COUNTED = frozenset({"events", "assets", "channels", "sessions", "colleagues", "changes", "moves"})
+_SUPPLIED = frozenset({"attribute", "age"})
 
 
 def drivers(
@@ -102,7 +103,7 @@ def _ranks(values: Floats) -> Floats:
 
 
 def _direction(feature: Feature, table: pa.Table, part: Floats) -> str:
-    if feature.group == "engagement":
+    if feature.group == "engagement" and feature.kind == "number":
         done = table[feature.name].to_numpy() > 0
         if not 0 < done.sum() < len(done):
             return "mixed"
@@ -152,7 +153,7 @@ def _levels(column: pa.ChunkedArray) -> list[tuple[str, npt.NDArray[np.bool_]]]:
 def _ranges(values: Floats, feature: Feature) -> list[tuple[str, npt.NDArray[np.bool_]]]:
     """Zero or never on its own, the rest in parts of about equal size with whole-number edges where that suits."""
     missing = np.isnan(values)
-    never = "never" if feature.family in {"recency", "first_touch"} else "not supplied"
+    never = "not supplied" if feature.family in _SUPPLIED else "never"
     buckets = []
     rest = ~missing
     if feature.group == "engagement":
@@ -167,7 +168,7 @@ def _quantile_buckets(
     values: Floats, inside: npt.NDArray[np.bool_], unit: str
 ) -> list[tuple[str, npt.NDArray[np.bool_]]]:
     edges = np.unique(np.quantile(values[inside], np.linspace(0, 1, _MAX_BUCKETS - 1)))
-    whole = unit in {"events", "days", "assets"}
+    whole = unit in {*_COUNTED, "days", "minutes"}
     edges = np.unique(np.round(edges)) if whole and edges[-1] >= _MAX_BUCKETS else edges
     if len(edges) < 2:
         return [(_number(edges[0]), inside)]

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from mqlml.review.reasons import Explanation
-    from mqlml.tape.features import FeatureSet
+    from mqlml.tape.features import Feature, FeatureSet
 
 __all__ = ["FactWriter", "top_reasons"]
 
@@ -23,6 +23,7 @@ Floats = npt.NDArray[np.float64]
 
 # Weaker than this a criterion moves a chance of 50 % by less than half a point: not worth a reader's time.
 _WORTH_SAYING = 0.02
+_BARE_UNITS = frozenset({"as recorded", "ratio", "share"})
 
 
 class FactWriter:
@@ -40,6 +41,10 @@ class FactWriter:
         self._table = table
         self._columns: dict[str, Any] = {}
         self._attributes = {f.criterion: f for f in features.attribute_features}
+        self._counted = {ANY_ACTIVITY, *features.named_types} if {"count", "recency"} <= set(features.families) else ()
+        self._of: dict[str, list[Feature]] = {}
+        for feature in features.features:
+            self._of.setdefault(feature.criterion, []).append(feature)
 
     def fact(self, criterion: str, row: int) -> str:
         """The lead's own numbers for ``criterion``, as a clause."""
@@ -50,16 +55,14 @@ class FactWriter:
             return f"{shown(criterion)}: {_plain(value)}"
         if criterion == LEAD_AGE:
             return f"{_days(self._value('time.age_days', row))} since the lead was created"
-        return self._activity(criterion, row)
+        return self._activity(criterion, row) if criterion in self._counted else self._telling(criterion, row)
 
     def recency(self, criterion: str, row: int) -> float:
         """Days since the lead last did it; infinite where it never did, or the criterion is not an action."""
-        kind = "any" if criterion == ANY_ACTIVITY else criterion
-        name = f"events.{kind}.days_since_last"
-        if criterion in self._attributes or name not in self._table.column_names:
+        if criterion in self._attributes:
             return float("inf")
-        days = float(self._value(name, row))
-        return days if np.isfinite(days) else float("inf")
+        days = [float(self._value(f.name, row)) for f in self._of.get(criterion, ()) if f.since]
+        return min((d for d in days if np.isfinite(d)), default=float("inf"))
 
     def _activity(self, criterion: str, row: int) -> str:
         kind = "any" if criterion == ANY_ACTIVITY else criterion
@@ -74,6 +77,14 @@ class FactWriter:
         if not np.isfinite(last):
             return "no activity so far" if criterion == ANY_ACTIVITY else f"no {what} so far"
         return f"last {what} {_days(last)} ago"
+
+    def _telling(self, criterion: str, row: int) -> str:
+        """The first measure of a criterion that says more than "nothing"."""
+        for feature in self._of.get(criterion, ()):
+            value = self._value(feature.name, row)
+            if not _absent(value) and value != 0:
+                return f"{shown(criterion)}: {_measured(feature, value)}"
+        return f"{shown(criterion)}: nothing so far"
 
     def _missing(self, row: int) -> str:
         names = [name for name in self._attributes if _absent(self._value(f"lead.{name}", row))]
@@ -133,6 +144,16 @@ def _is_number(column: pa.ChunkedArray) -> bool:
 
 def _absent(value: Any) -> bool:
     return value is None or (isinstance(value, float) and not np.isfinite(value))
+
+
+def _measured(feature: Feature, value: Any) -> str:
+    if feature.since:
+        return f"{_days(value)} ago"
+    if feature.kind == "category" or feature.unit in _BARE_UNITS:
+        return _plain(value)
+    window = feature.window_days
+    when = "" if window is None else f" in the last {'day' if window == 1 else _days(window)}"
+    return f"{value:,.3g} {feature.unit if value != 1 else feature.unit.removesuffix('s')}{when}"
 
 
 def _plain(value: Any) -> str:

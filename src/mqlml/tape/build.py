@@ -101,13 +101,9 @@ def known_at_creation(history: History, marks: pa.Table, features: FeatureSet) -
     _check_attributes(history, features)
     at = marks["at"].cast(_MOMENT)
     columns: dict[str, pa.Array | pa.ChunkedArray] = {"lead_id": marks["lead_id"], "at": at}
-    creation = {a.name: a for a in features.attributes if a.source == "creation"}
     for feature, place in features.placed:
-        if place is None and feature.family == "age":
-            columns[feature.name] = pa.array(_age_days(history, at, leads))
-        elif place is None:
-            attribute = creation[feature.criterion]
-            columns[feature.name] = _at_creation(history.attributes[attribute.name], attribute, leads)
+        if place is None:
+            columns[feature.name] = _unplayed(feature, history, at, features, leads)
         elif feature.name == TRACKING_NAME and features.tracked is not None:
             columns[feature.name] = history.attributes[features.tracked].take(leads)
     return pa.table(columns)
@@ -249,6 +245,16 @@ def _untold(features: FeatureSet, table: pa.Table) -> Problem | None:
     what = "[events] tracked names this column and it is not there"
     fix = "supply it as text or number, do not exclude it, or remove [events] tracked and train again"
     return Problem("missing-column", "leads", what, fix, column=features.tracked)
+
+
+def _unplayed(
+    feature: Feature, history: History, at: pa.ChunkedArray, features: FeatureSet, leads: pa.ChunkedArray
+) -> pa.Array:
+    """What the leads table alone tells."""
+    if feature.family == "age":
+        return pa.array(_age_days(history, at, leads))
+    attribute = next(a for a in features.attributes if a.name == feature.criterion)
+    return _at_creation(history.attributes[attribute.name], attribute, leads)
 
 
 def _at_creation(column: pa.ChunkedArray, attribute: Attribute, leads: pa.ChunkedArray) -> pa.Array:

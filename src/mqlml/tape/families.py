@@ -122,11 +122,12 @@ def _values(features: FeatureSet, at: Layout, event_type: str) -> Iterator[Place
 def _intensities(features: FeatureSet, at: Layout, event_type: str) -> Iterator[Placed]:
     half_lives = features.half_lives_days
     for h, half_life in enumerate(half_lives):
-        text = f"{quoted(event_type)} events so far, each counting half as much after every {days(half_life)}."
+        text = (
+            f"Number of {quoted(event_type)} events so far, each counting half as much after every {days(half_life)}."
+        )
         place = at.intensity + (1 + features.type_code(event_type)) * len(half_lives) + h
-        name, window = f"events.{event_type}.intensity_{half_life}d", half_life
-        text = text[0].upper() + text[1:]
-        yield Placed(_of_type(name, "type_intensity", event_type, window, "events", text), place)
+        name = f"events.{event_type}.intensity_{half_life}d"
+        yield Placed(_of_type(name, "type_intensity", event_type, half_life, "events", text), place)
 
 
 def _event_feature(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mqlml.tape.colleagues import begin_team, hear, join, move_on, tell_colleagues
+from mqlml.tape.colleagues import act, begin_team, join, move_on, tell_colleagues
 from mqlml.tape.compiling import compiled, fingerprint, inner
 from mqlml.tape.derived import derive, tell_fields
 from mqlml.tape.lead_state import arrive, begin_lead, catch_up, change
@@ -70,16 +70,16 @@ def _player(source: int) -> Callable[[Tape, Recipe, State, Float64], None]:
                 mask = _begin_key(tape, recipe, state, i)
             kind = tape.kind[i]
             if kind == EVENT:
-                arrive(tape, recipe, state, i, mask)
+                arrive(tape, state, i)
                 if recipe.accounts:
-                    hear(tape, state, i, tape.time[i])
+                    act(tape, state, i)
             elif kind == MARK:
                 _mark(tape, recipe, state, i, mask)
                 for j in range(recipe.source.size):
                     rows[row, j] = state.panel[recipe.source[j]]
                 row += 1
             elif kind == CHANGE:
-                change(tape, state, i)
+                change(tape, state.fields, i)
             elif kind == CREATED and recipe.accounts:
                 join(tape, state, i)
 
@@ -96,7 +96,7 @@ def _begin_key(tape: Tape, recipe: Recipe, state: State, start: int) -> int:
     for lead in range(leads):
         begin_lead(state, lead)
     if recipe.accounts:
-        begin_team(state, leads, start)
+        begin_team(state.team, leads, start)
     if not recipe.assets:
         return 0
     size = _table_size(end - start)
@@ -109,7 +109,7 @@ def _begin_key(tape: Tape, recipe: Recipe, state: State, start: int) -> int:
 def _mark(tape: Tape, recipe: Recipe, state: State, i: int, mask: int) -> None:
     lead = tape.lead[i]
     now = tape.time[i]
-    tell_fields(recipe, state, lead, now)
+    tell_fields(recipe.layout, state.panel, state.fields, lead, now)
     if recipe.events:
         catch_up(tape, recipe, state, lead, now, mask)
         look_back(tape, recipe, state, lead, now)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from mqlml.tape.compiling import inner
+from mqlml.tape.layout import Layout
 from mqlml.tape.recipe import Recipe
-from mqlml.tape.state import LATEST, NEVER, NO_DAY, State, Tape
+from mqlml.tape.state import LATEST, NEVER, NO_DAY, Float64, Int64, Own, Records, State, Tape
 
 MINUTE_US = 60_000_000
 
@@ -18,9 +19,9 @@ def look_back(tape: Tape, recipe: Recipe, state: State, lead: int, now: int) -> 
     _walk_back(tape, recipe, state, lead, now)
     for j in range(at.stride, at.windows * at.stride):
         state.panel[j] += state.panel[j - at.stride]
-    _whole_past(recipe, state, lead)
+    _whole_past(at, state.panel, state.leads[lead], state.own, lead)
     if at.channels:
-        _count_channels(recipe, state, lead, now)
+        _count_channels(recipe, state.panel, state.own.last[lead], now)
     if recipe.sessions:
         for w in range(at.windows + 1):
             state.panel[w * at.stride + at.minutes] /= MINUTE_US
@@ -60,28 +61,20 @@ def _walk_back(tape: Tape, recipe: Recipe, state: State, lead: int, now: int) ->
         if at.channels and tape.channel[i] >= 0:
             panel[start + at.types + at.assets + tape.channel[i]] += 1.0
         if recipe.sessions:
-            _join_session(tape, recipe, state, i, start)
+            before = row.previous
+            elapsed = recipe.gap_us + 1 if before < 0 else time - tape.time[before]
+            if elapsed > recipe.gap_us:
+                panel[start + at.sessions] += 1.0
+            else:
+                panel[start + at.minutes] += elapsed
         i = row.previous
 
 
 @inner
-def _join_session(tape: Tape, recipe: Recipe, state: State, i: int, start: int) -> None:
-    before = state.rows[i].previous
-    elapsed = recipe.gap_us + 1 if before < 0 else tape.time[i] - tape.time[before]
-    if elapsed > recipe.gap_us:
-        state.panel[start + recipe.layout.sessions] += 1.0
-    else:
-        state.panel[start + recipe.layout.minutes] += elapsed
-
-
-@inner
-def _whole_past(recipe: Recipe, state: State, lead: int) -> None:
-    at = recipe.layout
-    panel = state.panel
-    me = state.leads[lead]
+def _whole_past(at: Layout, panel: Float64, me: Records, own: Own, lead: int) -> None:
     start = at.windows * at.stride
     for k in range(at.subjects):
-        panel[start + k] = state.counts[lead, k]
+        panel[start + k] = own.counts[lead, k]
     panel[start + at.any] = me.events
     panel[start + at.days] = me.active_days
     panel[start + at.distinct_assets] = me.assets
@@ -89,19 +82,18 @@ def _whole_past(recipe: Recipe, state: State, lead: int) -> None:
     panel[start + at.sessions] = me.sessions
     panel[start + at.minutes] = me.session_time
     for slot in range(at.stride - at.sums):
-        panel[start + at.sums + slot] = state.sums[lead, slot]
+        panel[start + at.sums + slot] = own.sums[lead, slot]
 
 
 @inner
-def _count_channels(recipe: Recipe, state: State, lead: int, now: int) -> None:
+def _count_channels(recipe: Recipe, panel: Float64, last: Int64, now: int) -> None:
+    # A channel was used in a window if it was last used in it.
     at = recipe.layout
     for w in range(at.windows + 1):
-        state.panel[w * at.stride + at.distinct_channels] = 0.0
-    for c in range(at.channels):
-        last = state.last[lead, at.types + at.assets + c]
-        if last == NEVER:
+        panel[w * at.stride + at.distinct_channels] = 0.0
+    for c in range(at.types + at.assets, at.subjects):
+        if last[c] == NEVER:
             continue
-        state.panel[at.windows * at.stride + at.distinct_channels] += 1.0
+        panel[at.windows * at.stride + at.distinct_channels] += 1.0
         for w in range(at.windows):
-            if now - last <= recipe.windows_us[w]:
-                state.panel[w * at.stride + at.distinct_channels] += 1.0
+            panel[w * at.stride + at.distinct_channels] += now - last[c] <= recipe.windows_us[w]

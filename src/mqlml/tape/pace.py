@@ -46,9 +46,9 @@ def silence(features: FeatureSet, at: Layout) -> Iterator[Placed]:
 def tempo(features: FeatureSet, at: Layout) -> Iterator[Placed]:
     """How fast a lead moves by its own past."""
     measures = (
-        ("events_per_active_day", "events", "Events on a day with any activity, on average."),
+        ("events_per_active_day", "events a day", "Events on a day with any activity, on average."),
         ("days_between_active_days", "days", "Days from one active day to the next, on average."),
-        ("events_per_week", "events", "Events a week since the lead first did anything (at least one week)."),
+        ("events_per_week", "events a week", "Events a week since the lead first did anything (at least one week)."),
     )
     for i, (measure, unit, text) in enumerate(measures if features.named_types else ()):
         yield Placed(Feature(f"tempo.{measure}", "tempo", "timing", TEMPO, unit, text), at.tempo + i)

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 if TYPE_CHECKING:
+    from mqlml.tape.layout import Layout
     from mqlml.tape.recipe import Recipe
 
 Int64 = npt.NDArray[np.int64]
@@ -32,7 +33,6 @@ ROW = np.dtype(
         ("day", np.int32),  # calendar day since 1970 where the clock hangs
         ("uses", np.int32),  # how many events on its asset the lead has with this one
         ("seen", np.int8),  # whether this is the newest event on its asset
-        ("hours", np.int8),  # bits: working hours 1, weekend 2, night 4
         ("entered", np.int8),  # 1: counts for colleagues
     ],
     align=True,
@@ -107,14 +107,12 @@ class Tape(NamedTuple):
     known: Int64
 
 
-class State(NamedTuple):
-    """What is known so far: first axis the lead within its key, or the row of the tape where said.
+class Own(NamedTuple):
+    """What each lead did, as far as it is known: first axis the lead within its key.
 
     Subjects are types, assets and channels, one after the other (see ``Layout``).
     """
 
-    rows: Records  # ROW, by row of the tape
-    leads: Records  # LEAD
     counts: Float64  # by subject
     last: Int64  # by subject
     before: Int64  # by type: newest moment strictly before `last`
@@ -122,18 +120,38 @@ class State(NamedTuple):
     intensity: Float64  # by half-life for any event, then for each type
     pair_counts: Float64
     pair_last: Int64
-    values: Float64  # by field
+
+
+class Fields(NamedTuple):
+    """What the fields of each lead hold, the stage last: first axis the lead within its key."""
+
+    values: Float64
     entries: Float64
     changed: Int64
-    team: Records  # TEAM, one
-    team_counts: Int32  # by window, then ever: events that count for colleagues
-    team_events: Float64  # of all leads, by window, then ever
-    team_active: Float64  # leads with any event, by window, then ever
-    team_types: Float64  # of all leads, by type: in the longest window, then ever
+
+
+class Team(NamedTuple):
+    """What all leads of a key did together, as far as it counts for colleagues."""
+
+    facts: Records  # TEAM, one
+    counts: Int32  # by lead: its events by window, then ever
+    events: Float64  # by window, then ever
+    active: Float64  # leads with any event, by window, then ever
+    types: Float64  # events by type: in the longest window, then ever
     tails: Int64  # by window: first row of the tape inside
     heap: Int32  # rows of events that are not yet known, the first to be known at the top
+
+
+class State(NamedTuple):
+    """What is known so far, and scratch."""
+
+    rows: Records  # ROW, by row of the tape
+    leads: Records  # LEAD, by lead within its key
+    own: Own
+    fields: Fields
+    team: Team
     table: Int64  # open-addressing hash table from (lead, asset) to the row of its newest event
-    replay: Int32  # by row: scratch of a replay
+    queue: Int32  # rows of events about to be absorbed, the newest first
     panel: Float64
 
 
@@ -141,31 +159,51 @@ def new_state(tape: Tape, recipe: Recipe) -> State:
     """Make room to play ``tape``; the kernel fills it at the start of every key."""
     n = tape.key.size
     leads = int(tape.lead.max()) + 1
-    at = recipe.layout
-    team = leads if recipe.accounts else 0
     return State(
         rows=np.zeros(n, ROW),
         leads=np.empty(leads, LEAD),
+        own=_new_own(leads, recipe),
+        fields=_new_fields(leads, recipe.layout),
+        team=_new_team(n, leads, recipe),
+        table=np.empty(table_size(n) if recipe.assets else 1, np.int64),
+        queue=np.empty(n, np.int32),
+        panel=np.full(recipe.layout.size, np.nan),
+    )
+
+
+def _new_own(leads: int, recipe: Recipe) -> Own:
+    at = recipe.layout
+    pairs = recipe.pair_first.size
+    return Own(
         counts=np.empty((leads, at.subjects)),
         last=np.empty((leads, at.subjects), np.int64),
-        before=np.empty((leads, at.types if recipe.pair_first.size else 0), np.int64),
+        before=np.empty((leads, at.types if pairs else 0), np.int64),
         sums=np.empty((leads, at.stride - at.sums)),
         intensity=np.empty((leads, at.journey - at.intensity)),
-        pair_counts=np.empty((leads, recipe.pair_first.size)),
-        pair_last=np.empty((leads, recipe.pair_first.size), np.int64),
-        values=np.empty((leads, at.entries - at.fields)),
-        entries=np.empty((leads, at.entries - at.fields)),
-        changed=np.empty((leads, at.entries - at.fields), np.int64),
-        team=np.empty(1, TEAM),
-        team_counts=np.empty((team, at.windows + 1), np.int32),
-        team_events=np.empty(at.windows + 1),
-        team_active=np.empty(at.windows + 1),
-        team_types=np.empty((2, at.types)),
+        pair_counts=np.empty((leads, pairs)),
+        pair_last=np.empty((leads, pairs), np.int64),
+    )
+
+
+def _new_fields(leads: int, at: Layout) -> Fields:
+    fields = at.entries - at.fields
+    return Fields(
+        values=np.empty((leads, fields)),
+        entries=np.empty((leads, fields)),
+        changed=np.empty((leads, fields), np.int64),
+    )
+
+
+def _new_team(rows: int, leads: int, recipe: Recipe) -> Team:
+    at = recipe.layout
+    return Team(
+        facts=np.empty(1, TEAM),
+        counts=np.empty((leads if recipe.accounts else 0, at.windows + 1), np.int32),
+        events=np.empty(at.windows + 1),
+        active=np.empty(at.windows + 1),
+        types=np.empty((2, at.types)),
         tails=np.empty(at.windows, np.int64),
-        heap=np.empty(n if recipe.accounts else 0, np.int32),
-        table=np.empty(table_size(n) if recipe.assets else 4, np.int64),
-        replay=np.empty(n, np.int32),
-        panel=np.full(at.size, np.nan),
+        heap=np.empty(rows if recipe.accounts else 0, np.int32),
     )
 
 

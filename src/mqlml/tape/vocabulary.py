@@ -44,14 +44,13 @@ def learn_feature_set(
     from mqlml.tape import local
 
     dated = history.leads["created_at"].null_count < history.leads.num_rows
-    sales = tuple(sorted(set(config.events.by_sales) - set(config.events.use))) if config.events else ()
+    sales = _made_by_sales(config)
     counts = [c for c in local.count_event_types(history, until=until) if c.event_type not in sales] if dated else []
     kept, other = _named({c.event_type: c.events for c in counts}, config.features.max_event_types)
     with _known_events(history, until, sales if counts else None) as events:
         named_assets, other_assets = _named(events("asset"), config.features.max_assets)
         channels, other_channels = _named(events("channel"), config.features.max_channels)
     changed = local.changed_fields(history)
-    chosen = config.features.families
     return FeatureSet(
         event_types=kept,
         windows_days=tuple(sorted(set(config.features.windows_days))),
@@ -66,13 +65,22 @@ def learn_feature_set(
         other_assets=other_assets,
         channels=channels,
         other_channels=other_channels,
-        families=DEFAULT_FAMILIES if chosen is None else tuple(name for name in FAMILIES if name in chosen),
+        families=_families(config),
         stages=dated and _has_stages(history, until),
         accounts=dated and _has_colleagues(history, until),
         zone=config.leads.timezone or "UTC",
         session_gap_minutes=config.features.session_gap_minutes,
         tracked=config.events.tracked if config.events else None,
     )
+
+
+def _made_by_sales(config: Config) -> tuple[str, ...]:
+    return tuple(sorted(set(config.events.by_sales) - set(config.events.use))) if config.events else ()
+
+
+def _families(config: Config) -> tuple[str, ...]:
+    chosen = config.features.families
+    return DEFAULT_FAMILIES if chosen is None else tuple(name for name in FAMILIES if name in chosen)
 
 
 def _named(counts: dict[str, int], most: int) -> tuple[tuple[str, ...], bool]:
@@ -108,7 +116,7 @@ def _has_stages(history: History, until: datetime | None) -> bool:
     if "stages" not in history.tables:
         return False
     query = "SELECT 1 FROM stages WHERE stage IS NOT NULL AND ($1 IS NULL OR entered_at < $1) LIMIT 1"
-    return history.connection.execute(query, [_naive(until)]).fetchone() is not None
+    return bool(history.connection.execute(query, [_naive(until)]).fetchall())
 
 
 def _has_colleagues(history: History, until: datetime | None) -> bool:
