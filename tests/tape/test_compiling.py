@@ -12,6 +12,7 @@ import mqlml
 
 CHILD = """
 import numpy as np
+import mqlml.review.treekernel
 import mqlml.tape.kernel
 from mqlml.tape.ordering import count_buckets
 counts = np.zeros(2, np.int64)
