@@ -218,5 +218,5 @@ def _teach(
 
 def _windows(rows: Rows, row: npt.NDArray[np.int64], teachers: Sequence[_Scored]) -> npt.NDArray[np.int64] | None:
     """Number of each row's test window in time order; None where the rounds stand in no order."""
-    origins = [t.round.origin for t in teachers if t.round.origin is not None]
-    return np.searchsorted(np.sort(origins), rows.when[row], side="right") if origins else None
+    origins = {t.round.origin for t in teachers if t.round.origin is not None}
+    return np.searchsorted(np.sort(list(origins)), rows.when[row], side="right") if origins else None
