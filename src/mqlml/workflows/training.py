@@ -329,7 +329,11 @@ def _record(
             },
             metrics={k: v for k, v in metrics.items() if v is not None},
             figures=figures(summary),
-            texts={"report.html": page, "model_card.md": model_card(summary)},
+            texts={
+                "report.html": page,
+                "model_card.md": model_card(summary),
+                "features.md": model.features.dictionary(),
+            },
             signature_inputs=[(f.name, "double" if f.kind == "number" else "string") for f in model.features.features],
         )
     except EngineError as error:
