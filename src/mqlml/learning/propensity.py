@@ -186,11 +186,10 @@ def best_weight(straight: Floats, bagged: Floats, won: Floats, *, weight: Floats
 def _dataset(matrix: Floats, won: Floats, weight: Floats | None, recipe: Recipe) -> Dataset:
     """All rows, cut into bins once; the bags are drawn from it."""
     names = [f"f{j}" for j in range(matrix.shape[1])]
-    return (
-        _lightgbm()
-        .Dataset(matrix, won, weight=weight, feature_name=names, params=recipe.tree_parameters(0), free_raw_data=True)
-        .construct()
-    )
+    lightgbm, parameters = _lightgbm(), recipe.tree_parameters(0)
+    rows: Dataset = lightgbm.Dataset(matrix, won, weight=weight, feature_name=names, params=parameters)
+    rows.construct()
+    return rows
 
 
 def _fit_bag(rows: Dataset, matrix: Floats, out: Flags, recipe: Recipe, bag: int) -> tuple[str, Floats]:
