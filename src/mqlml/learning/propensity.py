@@ -14,6 +14,7 @@ import numpy.typing as npt
 from scipy.optimize import minimize_scalar
 
 from mqlml.learning.calibration import Calibrator, fit_calibrator
+from mqlml.learning.caution import FEW, cautious_calibrator
 from mqlml.learning.logistic import Logistic, choose_strength, fit_logistic, weighted_log_loss
 from mqlml.learning.windows import group_folds
 
@@ -151,8 +152,13 @@ def fit_blend(
     wins = len(np.unique(lead[won > 0]))
     recipe = replace(recipe, leads_per_row=len(np.unique(lead)) / len(lead))
     folds = group_folds(group, won, folds=recipe.bags, seed=recipe.seed)
+    if not _both_outcomes(won, folds):
+        return Blend(_base_rate(won, matrix.shape[1], weight), (), 0.0), Calibrator()
     strength, straight = choose_strength(matrix, won, folds, seed=recipe.seed, weight=weight)
     logistic = fit_logistic(matrix, won, strength=strength, seed=recipe.seed, weight=weight)
+    if min(wins, len(np.unique(lead)) - wins) < FEW:
+        calibrator = cautious_calibrator(straight, won, lead=lead, group=group, fold=folds, weight=weight)
+        return Blend(logistic, (), 0.0), calibrator
     if wins < MIN_WINS_FOR_TREES or matrix.shape[1] == 0:
         return Blend(logistic, (), 0.0), fit_calibrator(straight, won, winning_leads=wins, weight=weight)
     bagged = np.empty(len(won))
@@ -190,6 +196,18 @@ def _dataset(matrix: Floats, won: Floats, weight: Floats | None, recipe: Recipe)
     rows: Dataset = lightgbm.Dataset(matrix, won, weight=weight, feature_name=names, params=parameters)
     rows.construct()
     return rows
+
+
+def _both_outcomes(won: Floats, folds: Integers) -> bool:
+    """Whether every fold leaves won and lost rows to learn from."""
+    return all(won[folds != fold].min(initial=1.0) < won[folds != fold].max(initial=0.0) for fold in np.unique(folds))
+
+
+def _base_rate(won: Floats, columns: int, weight: Floats | None) -> Logistic:
+    """The same chance for everybody, from which nothing can be told apart."""
+    weight = np.ones(len(won)) if weight is None else weight
+    odds = (weight @ won + 0.5) / (weight @ (1 - won) + 0.5)
+    return Logistic(float(np.log(odds)), np.zeros(columns), np.zeros(columns))
 
 
 def _fit_bag(rows: Dataset, matrix: Floats, out: Flags, recipe: Recipe, bag: int) -> tuple[str, Floats]:
