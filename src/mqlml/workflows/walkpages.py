@@ -16,8 +16,8 @@ def headlines(summary: Mapping[str, Any]) -> list[str]:
         "In every week only what was known then was used.",
         f"Handed over: {total['handed_over']:,} leads, of which {total['won']:,} were won within {days} days: "
         f"{_rate(total)}, promised {_percent(total['promised_win_rate'])}.",
-        f"Of {total['won_leads']:,} leads won in these weeks after they had been candidates, {total['caught']:,} had been "
-        f"handed over before and {total['missed']:,} had not.",
+        f"Of {total['won_leads']:,} leads won in these weeks after they had been candidates, {total['caught']:,} had "
+        f"been handed over before and {total['missed']:,} had not.",
         *_volume(total),
         *_present(summary["present"], days),
     ]
@@ -36,11 +36,10 @@ def headlines(summary: Mapping[str, Any]) -> list[str]:
 
 
 def _volume(total: Mapping[str, Any]) -> Iterator[str]:
-    if total["promised_median_per_week"] is not None and total["median_per_week"] is not None:
-        yield (
-            f"A usual week had {total['median_per_week']:.0f} new MQLs, promised "
-            f"{total['promised_median_per_week']:.0f}; {total['weeks_within_promise']} of {total['usual_weeks']} weeks were within the promised range."
-        )
+    promised, found = total["promised_median_per_week"], total["median_per_week"]
+    if promised is not None and found is not None:
+        weeks = f"{total['weeks_within_promise']} of {total['usual_weeks']} weeks"
+        yield f"A usual week had {found:.0f} new MQLs, promised {promised:.0f}; {weeks} were within the promised range."
 
 
 def _present(present: Mapping[str, Any] | None, days: int) -> Iterator[str]:
@@ -76,7 +75,8 @@ def markdown(summary: Mapping[str, Any]) -> str:
     lines += [
         "`promised` is the mean chance of the leads handed over; `range` the weekly volume promised by the model of "
         "that week (p10 to p90). The first week holds a backlog. `missed` were won in that week without having "
-        "been handed over. What sales would have done with leads it never got is not known: a win counts as it happened.",
+        "been handed over. What sales would have done with leads it never got is not known: a win counts as it "
+        "happened.",
         "",
     ]
     lines += [f"Note: {note}" for note in summary["notes"]]
