@@ -12,6 +12,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from threadpoolctl import threadpool_limits
 
+from mqlml.learning.constraints import Constraints
+
 if TYPE_CHECKING:
     from mqlml.tape.features import Feature
 
@@ -20,6 +22,7 @@ __all__ = ["Column", "Encoder", "fit_encoder", "mask_levels", "without_repeats"]
 Floats = npt.NDArray[np.float64]
 Codes = npt.NDArray[np.int32]
 
+FREE = Constraints()
 _HIDDEN = "\0unseen"
 _MAX_LEVELS = 30
 # Above this, counts and sums are read on a log scale: ten visits more matter less after a thousand.
@@ -46,6 +49,8 @@ class Column:
         Whether the number is read as ``sign(x) * log(1 + |x|)``.
     fill : float
         Stands in for a missing number, on the scale of the matrix.
+    cap : float or None
+        A greater number counts as this one.
     """
 
     feature: str
@@ -53,6 +58,7 @@ class Column:
     level: str | None = None
     log: bool = False
     fill: float = 0.0
+    cap: float | None = None
 
 
 @dataclass(frozen=True)
@@ -115,7 +121,12 @@ class Encoder:
 
 
 def fit_encoder(
-    table: pa.Table, features: Sequence[Feature], *, lead: npt.NDArray[np.int64], min_leads: int
+    table: pa.Table,
+    features: Sequence[Feature],
+    *,
+    lead: npt.NDArray[np.int64],
+    min_leads: int,
+    constraints: Constraints = FREE,
 ) -> Encoder:
     """Learn levels, scales and fill values from training features.
 
@@ -129,14 +140,16 @@ def fit_encoder(
         Lead of each row: a level needs ``min_leads`` distinct leads (rare ones would identify people).
     min_leads : int
         Also the least number of rows that must differ from the rest for a column to be worth keeping.
+    constraints : Constraints
+        Says which criteria are not used, and how much of one counts.
     """
     columns: list[Column] = []
-    for feature in features:
+    for feature in constraints.allowed(features):
         column = table[feature.name]
         if _is_category(column):
             columns += _fit_levels(feature.name, *_categories(column), lead, min_leads)
         else:
-            columns += _fit_number(feature, _numbers(column), lead, min_leads)
+            columns += _fit_number(feature, _numbers(column), lead, min_leads, cap=constraints.cap(feature))
     return Encoder(tuple(columns))
 
 
@@ -198,7 +211,10 @@ def _numbers(column: pa.ChunkedArray) -> Floats:
     return np.where(np.isfinite(values), values, np.nan)
 
 
-def _fit_number(feature: Feature, values: Floats, lead: npt.NDArray[np.int64], min_leads: int) -> list[Column]:
+def _fit_number(
+    feature: Feature, values: Floats, lead: npt.NDArray[np.int64], min_leads: int, *, cap: float | None
+) -> list[Column]:
+    values = values if cap is None else np.minimum(values, cap)
     present = values[~np.isnan(values)]
     columns = []
     if len(present) and _spread(present, min_leads):
@@ -206,7 +222,7 @@ def _fit_number(feature: Feature, values: Floats, lead: npt.NDArray[np.int64], m
         scaled = _scaled(present, log=log)
         # "Never" is longer ago than any "last"; any other number that is missing is taken as usual.
         fill = scaled.max() if feature.since else np.median(scaled)
-        columns.append(Column(feature.name, "value", log=log, fill=float(fill)))
+        columns.append(Column(feature.name, "value", log=log, fill=float(fill), cap=cap))
     missing = np.isnan(values)
     if missing.any() and min(_distinct(lead[missing]), _distinct(lead[~missing])) >= min_leads:
         columns.append(Column(feature.name, "missing"))
@@ -233,7 +249,8 @@ def _fit_levels(
 def _encode_number(column: Column, values: Floats) -> Floats:
     if column.kind == "missing":
         return np.isnan(values).astype(np.float64)
-    return np.nan_to_num(_scaled(values, log=column.log), nan=column.fill)
+    counted = values if column.cap is None else np.minimum(values, column.cap)
+    return np.nan_to_num(_scaled(counted, log=column.log), nan=column.fill)
 
 
 def _encode_category(column: Column, codes: Codes, levels: list[str], known: frozenset[str]) -> Floats:

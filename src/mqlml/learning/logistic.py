@@ -15,6 +15,7 @@ __all__ = ["Logistic", "choose_strength", "fit_logistic", "weighted_log_loss"]
 
 Floats = npt.NDArray[np.float64]
 Singles = npt.NDArray[np.float32]
+Signs = npt.NDArray[np.int8]
 
 # Ascending: each fit starts from the one before.
 STRENGTHS = (0.003, 0.03, 0.3)
@@ -71,6 +72,7 @@ def fit_logistic(
     strength: float,
     seed: int,
     weight: Floats | None = None,
+    signs: Signs | None = None,
     max_rows: int = _MAX_ROWS,
 ) -> Logistic:
     """Fit on standardised columns and fold the scale back into the coefficients.
@@ -86,17 +88,26 @@ def fit_logistic(
         Draws the rows where there are more than ``max_rows``.
     weight : ndarray of float64, shape (rows,), optional
         1 each where absent.
+    signs : ndarray of int8, shape (columns,), optional
+        +1 where a coefficient may not be negative, -1 where it may not be positive.
     """
     row = _drawn(np.arange(len(won)), max_rows, seed)
     scaled, mean, scale = _standardised(matrix if len(row) == len(won) else matrix[row])
     # One thread: matrix products round differently on another number, and spin on a busy machine.
     with threadpool_limits(1, "blas"):
-        found = _fit_path(scaled, won[row], None if weight is None else weight[row], strengths=(strength,))[0]
+        part = None if weight is None else weight[row]
+        found = _fit_signed(scaled, won[row], part, strengths=(strength,), signs=signs)[0]
     return Logistic(float(found[0]), found[1:] / scale, mean)
 
 
 def choose_strength(
-    matrix: Floats, won: Floats, folds: npt.NDArray[np.int64], *, seed: int, weight: Floats | None = None
+    matrix: Floats,
+    won: Floats,
+    folds: npt.NDArray[np.int64],
+    *,
+    seed: int,
+    weight: Floats | None = None,
+    signs: Signs | None = None,
 ) -> tuple[float, Floats]:
     """Choose the penalty by out-of-fold log loss.
 
@@ -110,7 +121,8 @@ def choose_strength(
     with threadpool_limits(1, "blas"):
         for fold in np.unique(folds):
             row = _drawn(np.flatnonzero(folds != fold), _ROWS_TO_CHOOSE, seed)
-            found = _fit_path(scaled[row], won[row], None if weight is None else weight[row], strengths=STRENGTHS)
+            part = None if weight is None else weight[row]
+            found = _fit_signed(scaled[row], won[row], part, strengths=STRENGTHS, signs=signs)
             out = np.flatnonzero(folds == fold)
             raw[:, out] = found[:, :1] + found[:, 1:].astype(np.float32) @ scaled[out].T
     best = int(np.argmin([weighted_log_loss(r, won, weight) for r in raw]))
@@ -132,6 +144,21 @@ def _standardised(matrix: Floats) -> tuple[Singles, Floats, Floats]:
     for first in range(0, len(matrix), 4_096):
         scaled[first : first + 4_096] = (matrix[first : first + 4_096] - mean) / scale
     return scaled, mean, scale
+
+
+def _fit_signed(
+    scaled: Singles, won: Floats, weight: Floats | None, *, strengths: Sequence[float], signs: Signs | None
+) -> Floats:
+    """As ``_fit_path``; columns whose coefficient would have the wrong sign are left out until none has."""
+    found = _fit_path(scaled, won, weight, strengths=strengths)
+    if signs is None or not signs.any():
+        return found
+    while (wrong := (found[:, 1:] * signs < 0).any(axis=0)).any():
+        # A constant column keeps the coefficient 0, since the penalty wants nothing else.
+        scaled = np.where(wrong, np.float32(0), scaled)
+        found = _fit_path(scaled, won, weight, strengths=strengths)
+        found[:, 1:][:, ~scaled.any(axis=0)] = 0.0
+    return found
 
 
 def _fit_path(scaled: Singles, won: Floats, weight: Floats | None, *, strengths: Sequence[float]) -> Floats:

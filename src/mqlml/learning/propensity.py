@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -15,6 +15,7 @@ from scipy.optimize import minimize_scalar
 
 from mqlml.learning.calibration import Calibrator, fit_calibrator
 from mqlml.learning.caution import FEW, cautious_calibrator
+from mqlml.learning.constraints import Constraints
 from mqlml.learning.logistic import Logistic, choose_strength, fit_logistic, weighted_log_loss
 from mqlml.learning.windows import group_folds
 
@@ -26,6 +27,7 @@ __all__ = ["Blend", "Recipe", "best_weight", "fit_blend"]
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]
+Signs = npt.NDArray[np.int8]
 
 # Trees need more winning leads than a logistic regression before they help (docs/decisions/005).
 MIN_WINS_FOR_TREES = 200
@@ -43,12 +45,15 @@ class Recipe:
         Changes nothing but the time taken.
     leads_per_row : float
         Distinct leads over rows, 0..1: repeated snapshots of a lead are one observation, not many.
+    constraints : Constraints
+        What people decided that the model must obey.
     """
 
     seed: int
     bags: int
     threads: int
     leads_per_row: float = 1.0
+    constraints: Constraints = field(default_factory=Constraints)
 
     def tree_parameters(self, bag: int) -> dict[str, Any]:
         """LightGBM parameters of one bag: small, shrunken trees, the same result on any number of threads."""
@@ -126,6 +131,7 @@ def fit_blend(
     group: Integers,
     recipe: Recipe,
     weight: Floats | None = None,
+    signs: Signs | None = None,
     step: Callable[[], None] = lambda: None,
 ) -> tuple[Blend, Calibrator]:
     """Fit both halves on the same rows; blend and calibrate them on out-of-fold scores.
@@ -140,6 +146,8 @@ def fit_blend(
     recipe : Recipe
     weight : ndarray of float64, shape (rows,), optional
         Weights of snapshots whose horizon is not over and of those like them; 1 each where absent.
+    signs : ndarray of int8, shape (columns,), optional
+        +1 where the chance may only grow with a column, -1 where it may only fall, 0 where both may be.
     step : callable
         Called once a bag, for progress.
 
@@ -154,8 +162,8 @@ def fit_blend(
     folds = group_folds(group, won, folds=recipe.bags, seed=recipe.seed)
     if not _both_outcomes(won, folds):
         return Blend(_base_rate(won, matrix.shape[1], weight), (), 0.0), Calibrator()
-    strength, straight = choose_strength(matrix, won, folds, seed=recipe.seed, weight=weight)
-    logistic = fit_logistic(matrix, won, strength=strength, seed=recipe.seed, weight=weight)
+    strength, straight = choose_strength(matrix, won, folds, seed=recipe.seed, weight=weight, signs=signs)
+    logistic = fit_logistic(matrix, won, strength=strength, seed=recipe.seed, weight=weight, signs=signs)
     if min(wins, len(np.unique(lead)) - wins) < FEW:
         calibrator = cautious_calibrator(straight, won, lead=lead, group=group, fold=folds, weight=weight)
         return Blend(logistic, (), 0.0), calibrator
@@ -166,7 +174,7 @@ def fit_blend(
     rows = _dataset(matrix, won, weight, recipe)
     for bag in range(recipe.bags):
         out = folds == bag
-        text, bagged[out] = _fit_bag(rows, matrix, out, recipe, bag)
+        text, bagged[out] = _fit_bag(rows, matrix, out, recipe, bag, signs)
         trees.append(text)
         step()
     share = best_weight(straight, bagged, won, weight=weight)
@@ -210,11 +218,16 @@ def _base_rate(won: Floats, columns: int, weight: Floats | None) -> Logistic:
     return Logistic(float(np.log(odds)), np.zeros(columns), np.zeros(columns))
 
 
-def _fit_bag(rows: Dataset, matrix: Floats, out: Flags, recipe: Recipe, bag: int) -> tuple[str, Floats]:
+def _fit_bag(
+    rows: Dataset, matrix: Floats, out: Flags, recipe: Recipe, bag: int, signs: Signs | None
+) -> tuple[str, Floats]:
     """One bag: fitted without one fold, stopped early on it; the model text and the fold's raw scores."""
     lightgbm = _lightgbm()
+    parameters = recipe.tree_parameters(bag)
+    if signs is not None and signs.any():
+        parameters |= {"monotone_constraints": signs.tolist(), "monotone_constraints_method": "basic"}
     booster = lightgbm.train(
-        recipe.tree_parameters(bag),
+        parameters,
         rows.subset(np.flatnonzero(~out).tolist()),
         num_boost_round=_ROUNDS,
         valid_sets=[rows.subset(np.flatnonzero(out).tolist())],

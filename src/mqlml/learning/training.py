@@ -130,7 +130,7 @@ def _fit(
 ) -> tuple[Encoder, Blend, Calibrator]:
     chosen = _thinned(chosen, seed=recipe.seed)
     part, lead = table.filter(chosen), rows.lead[chosen]
-    encoder = fit_encoder(part, features.features, lead=lead, min_leads=min_leads)
+    encoder = fit_encoder(part, features.features, lead=lead, min_leads=min_leads, constraints=recipe.constraints)
     matrix = encoder.transform(mask_levels(part, encoder, lead=lead, seed=recipe.seed))
     encoder, matrix = without_repeats(encoder, matrix)
     blend, calibrator = fit_blend(
@@ -140,6 +140,7 @@ def _fit(
         group=rows.group[chosen],
         weight=rows.weight[chosen] if rows.young else None,
         recipe=recipe,
+        signs=recipe.constraints.signs(encoder.columns, features.features),
         step=step,
     )
     return encoder, blend, calibrator

@@ -63,8 +63,11 @@ def choose_rules(candidates: Sequence[Rule], table: pa.Table, p: Floats, *, most
         j = _next(kept, chosen, columns, size, rest)
         if j is None:
             break
-        found, _ = nnls(columns[:, [*chosen, j]], target)
-        rest = target - columns[:, [*chosen, j]] @ found
+        tried = columns[:, [*chosen, j]]
+        # The same least squares on a few rows.
+        turned, small = np.linalg.qr(tried)
+        found, _ = nnls(small, turned.T @ target)
+        rest = target - tried @ found
         now = float(rest @ rest)
         if left - now < _LEAST_GAIN * float(target @ target):
             break
