@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from mqlml.learning.calibration import Calibrator, fit_calibrator
 from mqlml.learning.caution import FEW
-from mqlml.learning.encoder import fit_encoder, mask_levels
+from mqlml.learning.encoder import fit_encoder, mask_levels, without_repeats
 from mqlml.learning.model import Model
 from mqlml.learning.propensity import Blend, Recipe, best_weight, fit_blend
 
@@ -132,6 +132,7 @@ def _fit(
     part, lead = table.filter(chosen), rows.lead[chosen]
     encoder = fit_encoder(part, features.features, lead=lead, min_leads=min_leads)
     matrix = encoder.transform(mask_levels(part, encoder, lead=lead, seed=recipe.seed))
+    encoder, matrix = without_repeats(encoder, matrix)
     blend, calibrator = fit_blend(
         matrix,
         rows.won[chosen],
