@@ -294,6 +294,41 @@ def report(*, config_path: str, model: str | None, out: Path | None, as_json: bo
 
 
 @cli.command()
+@_config
+@_model
+@click.option("--out", type=click.Path(path_type=Path), help="Markdown file. Default: print it.")
+def features(*, config_path: str, model: str | None, out: Path | None) -> None:
+    """Say what each feature of a bundle means, as a Markdown table.
+
+    \b
+    Example: mqlml features --out features.md
+    """
+    from mqlml.workflows.reporting import features as run
+
+    text = run(_load(config_path), out=out, model=model)
+    click.echo(text.rstrip("\n") if out is None else str(out))
+
+
+@cli.command()
+@_config
+@_model
+@click.option(
+    "--out", type=click.Path(path_type=Path), help=".csv to paste, .md for a wiki, .txt. Default: the screen."
+)
+@_json
+def scorecard(*, config_path: str, model: str | None, out: Path | None, as_json: bool) -> None:
+    """Show the model as at most 12 rules with points, for tools that cannot run a model.
+
+    \b
+    Example: mqlml scorecard --out scorecard.csv
+    """
+    from mqlml.workflows.carding import scorecard as run
+
+    card, text = run(_load(config_path), model=model, out=out)
+    _result(card, text if out is None else str(out), as_json=as_json)
+
+
+@cli.command()
 @click.option("--leads", default=20_000, show_default=True, type=click.IntRange(1_000, 1_000_000))
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(0))
 @click.option("--out", type=click.Path(path_type=Path), default=Path("demo"), show_default=True, help="Folder.")

@@ -253,6 +253,26 @@ def test_report_when_drawn_again_then_it_equals_the_one_of_training(copy: Path, 
     assert (copy / "again.html").read_text() == (copy / "models" / f"{version}.report.html").read_text()
 
 
+def test_features_when_asked_then_a_table_says_what_each_means(copy: Path, run: Run) -> None:
+    settings, out = copy / "mqlml.toml", copy / "features.md"
+    printed, written = run("features", "--config", settings), run("features", "--config", settings, "--out", out)
+    assert printed.code == written.code == 0, printed.err + written.err
+    assert written.out.strip() == str(out)
+    assert out.read_text() == printed.out
+    version = json.loads((copy / "models" / "champion.json").read_text())["model_version"]
+    told = json.loads((copy / "models" / version / "report.json").read_text())
+    assert len(printed.out.splitlines()) == 2 + told["features"]
+    meaning = "Days since the lead last did anything."
+    assert f"| events.any.days_since_last | {meaning} | days | timing |" in printed.out.splitlines()
+    assert run("features", "--config", settings, "--model", "nobody").code == 2
+
+
+def test_train_when_recorded_in_mlflow_then_the_meaning_of_features_lies_beside_the_report(trained: Path) -> None:
+    (report,) = (trained / "models" / "mlartifacts").rglob("report.html")
+    meaning = report.with_name("features.md").read_text()
+    assert "| events.any.days_since_last |" in meaning
+
+
 def test_check_when_the_history_is_sound_then_it_is_reviewed_in_words(trained: Path, run: Run) -> None:
     ran = run("check", "--config", trained / "mqlml.toml", "--as-of", AS_OF)
     assert ran.code == 0, ran.err

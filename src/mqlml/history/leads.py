@@ -10,7 +10,7 @@ import duckdb
 
 from mqlml.errors import UsageError, shown
 from mqlml.history.attributes import AttributeColumn, AttributeKind, choose_attributes, to_arrow
-from mqlml.history.columns import Field, Mapped, blank_sql, map_columns, report_missing
+from mqlml.history.columns import Field, Mapped, blank_sql, map_columns, number_of_id_sql, report_missing
 from mqlml.history.contract import UTC_TIME, TableAccount
 from mqlml.history.layers import FAULT
 from mqlml.history.session import ROW, literal, quoted
@@ -208,7 +208,7 @@ def _remember_ids(session: Session) -> None:
     session.run(
         "CREATE TABLE raw.known AS SELECT id AS lead_id, min(status) AS status, "
         "arg_min(created_at, (status, place)) AS created_at, arg_min(place, (status, place)) AS row, "
-        f"count(*) FILTER (status = {USED}) AS copies "
+        f"count(*) FILTER (status = {USED}) AS copies, {number_of_id_sql('id')} AS lead_number "
         f"FROM (SELECT id, created_at, {quoted(ROW)} AS place, {status} AS status FROM raw.lead_rows "
         "WHERE id IS NOT NULL) GROUP BY id"
     )
