@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from mqlml.decision.rules import rule_problems
 from mqlml.errors import DataRefused
 from mqlml.history.reading import read_history
 from mqlml.learning.labels import labelled_rows
@@ -25,7 +26,7 @@ def check(config: Config, *, as_of: str | None = None) -> dict[str, Any]:
     -------
     dict
         ``as_of``, ``accounting``, ``notes``, ``audit``, ``population`` and ``plan`` where labels can be made, and
-        ``problems``: what would stop a training, in the words of its error.
+        ``problems``: what would stop a training or a scoring, in the words of its error.
 
     Raises
     ------
@@ -35,7 +36,8 @@ def check(config: Config, *, as_of: str | None = None) -> dict[str, Any]:
     with read_history(config) as history:
         opened = open_history(history, config, as_of=as_of)
         present = present_problems(history, config, attributes=opened.attributes)
-        problems = [str(p) for p in (*blocking_problems(opened.audit, config), *present)]
+        rules = rule_problems(config.policy.rules, history)
+        problems = [str(p) for p in (*blocking_problems(opened.audit, config), *present, *rules)]
         found: dict[str, Any] = {
             "as_of": None if opened.as_of is None else opened.as_of.isoformat(),
             "accounting": figures_of.accounting(history.accounts),
