@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mqlml import __version__
-from mqlml.decision.policy import set_policy
+from mqlml.decision.choosing import set_policy
 from mqlml.decision.replay import make_replay
 from mqlml.errors import DataRefused, EngineError
 from mqlml.history.writing import write_text
