@@ -405,6 +405,24 @@ class Policy(Section):
     present: Annotated[tuple[PresentCondition, ...], Strict(False)] = ()
     present_from: float | None = None
 
+    @classmethod
+    def of(cls, settings: dict[str, Any]) -> Policy:
+        """Check rules that were given one by one.
+
+        Raises
+        ------
+        UsageError
+            A value cannot be used, or two do not fit together.
+        """
+        try:
+            return cls.model_validate(settings)
+        except ValidationError as error:
+            said = (
+                ": ".join([*map(str, problem["loc"]), problem["msg"].removeprefix("Value error, ")])
+                for problem in error.errors()
+            )
+            raise UsageError(f"these rules do not fit together: {'; '.join(said)}.") from None
+
     @model_validator(mode="after")
     def _one_present_rule(self) -> Self:
         named = [key for key in ("present_dates", "present_stage", "present_score", "present") if getattr(self, key)]

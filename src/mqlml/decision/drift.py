@@ -53,8 +53,8 @@ def _sentence(first: dict[str, Any], last: dict[str, Any], promised: float | Non
     rates = f"{100 * last['rate']:.3g} % of {last['leads']:,} MQLs were won, before it {100 * first['rate']:.3g} %"
     if promised is not None:
         return (
-            f"The promise of {100 * promised:.3g} % does not hold in the newest weeks whose outcomes are known: {rates}. "
-            "Leads or sales have changed: train again before relying on it."
+            f"The promise of {100 * promised:.3g} % does not hold in the newest weeks whose outcomes are known: "
+            f"{rates}. Leads or sales have changed: train again before relying on it."
         )
     return f"In the newest weeks whose outcomes are known {rates}: expect the lower rate, and train again."
 
