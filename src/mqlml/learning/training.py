@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
+from scipy.special import logit
 
 from mqlml.learning.calibration import Calibrator, fit_calibrator
 from mqlml.learning.encoder import fit_encoder, mask_levels
@@ -142,7 +143,8 @@ def _train_frozen(
     scored = [_score_round(table, rows, features, r, lighter, min_leads, step) for r in earlier]
     then = rows.seen_from(first.origin)
     encoder, blend, fallback = _fit(table, then, features, first.fit, recipe, min_leads, step)
-    weight, calibrator = _teach(rows, scored, origin=first.origin) or (blend.weight, fallback)
+    taught = _teach(rows, scored, origin=first.origin)
+    weight, calibrator = taught or (blend.weight, _levelled(fallback, then, first.fit))
     blend = Blend(blend.logistic, blend.trees, weight if blend.trees else 0.0)
     base = np.clip(then.where(first.fit).base_rate, _LEAST, 1 - _LEAST)
     shipped = [_predict(table, r, encoder, blend, calibrator, base) for r in plan.frozen]
@@ -150,6 +152,17 @@ def _train_frozen(
     unseen = np.isfinite(tested.settled)
     reference = np.quantile(tested.settled[unseen], np.linspace(0, 1, _REFERENCE_QUANTILES))
     return Training(Model(features, encoder, blend, calibrator, reference), tested)
+
+
+def _levelled(calibrator: Calibrator, then: Rows, fit: Flags) -> Calibrator:
+    """Shift chances from the win rate of the rows learned from to that of all rows known then.
+
+    Accounts still open in the windows to come are left out of the fit, and those that stay were decided sooner, and
+    more often won, than leads are (prior correction; King and Zeng, 2001, Political Analysis 9:137).
+    """
+    rates = [np.clip(then.where(rows).base_rate, _LEAST, 1 - _LEAST) for rows in (then.weight > 0, fit)]
+    shift = float(logit(rates[0]) - logit(rates[1]))
+    return Calibrator(calibrator.slope, calibrator.intercept + shift)
 
 
 def _fit(
