@@ -220,6 +220,53 @@ def score(
 
 
 @cli.command()
+@_config
+@_as_of
+@click.option("--weeks", default=26, show_default=True, type=click.IntRange(1, 520), help="Past weeks to walk.")
+@click.option(
+    "--retrain-every-weeks", default=13, show_default=True, type=click.IntRange(1), help="Weeks a model is used."
+)
+@click.option("--out", type=click.Path(path_type=Path), default=Path("backtest"), show_default=True, help="Folder.")
+@click.option("--restart", is_flag=True, help="Start over instead of going on where an earlier run stopped.")
+@_engine_options
+@_json
+def backtest(
+    *,
+    config_path: str,
+    as_of: str | None,
+    weeks: int,
+    retrain_every_weeks: int,
+    out: Path,
+    restart: bool,
+    as_json: bool,
+    **engine: Any,
+) -> None:
+    """Walk past weeks: hand over as the policy would have done then, and see what came of it; prints a page's path.
+
+    Interrupted, it goes on where it was when it is run again.
+
+    \b
+    Example: mqlml backtest --weeks 26 --out backtest
+    """
+    from mqlml.workflows.backtesting import backtest as run
+
+    progress = show.progress(quiet=_quiet())
+    with progress:
+        done = run(
+            _load(config_path),
+            out=out,
+            weeks=weeks,
+            retrain_every_weeks=retrain_every_weeks,
+            as_of=as_of,
+            restart=restart,
+            engine=_engine(**engine),
+            progress=progress,
+        )
+    _tell(show.backtested(done.summary))
+    _result({"out": str(done.page), **done.summary}, str(done.page), as_json=as_json)
+
+
+@cli.command()
 @click.argument("lead_id")
 @_config
 @_as_of
@@ -301,6 +348,41 @@ def report(*, config_path: str, model: str | None, out: Path | None, as_json: bo
 
     path = run(_load(config_path), out=out, model=model)
     _result({"report": str(path)}, str(path), as_json=as_json)
+
+
+@cli.command()
+@_config
+@_model
+@click.option("--out", type=click.Path(path_type=Path), help="Markdown file. Default: print it.")
+def features(*, config_path: str, model: str | None, out: Path | None) -> None:
+    """Say what each feature of a bundle means, as a Markdown table.
+
+    \b
+    Example: mqlml features --out features.md
+    """
+    from mqlml.workflows.reporting import features as run
+
+    text = run(_load(config_path), out=out, model=model)
+    click.echo(text.rstrip("\n") if out is None else str(out))
+
+
+@cli.command()
+@_config
+@_model
+@click.option(
+    "--out", type=click.Path(path_type=Path), help=".csv to paste, .md for a wiki, .txt. Default: the screen."
+)
+@_json
+def scorecard(*, config_path: str, model: str | None, out: Path | None, as_json: bool) -> None:
+    """Show the model as at most 12 rules with points, for tools that cannot run a model.
+
+    \b
+    Example: mqlml scorecard --out scorecard.csv
+    """
+    from mqlml.workflows.carding import scorecard as run
+
+    card, text = run(_load(config_path), model=model, out=out)
+    _result(card, text if out is None else str(out), as_json=as_json)
 
 
 @cli.command()

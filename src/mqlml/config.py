@@ -322,16 +322,10 @@ Operator = Literal[
 Comparable = str | int | float | bool
 
 
-class PresentCondition(Section):
-    """``[[policy.present]]``: points that the present rule gives for one condition.
+class Condition(Section):
+    """One condition: either ``column`` with ``op`` and ``value``, or ``event`` with ``at_least`` and ``window_days``.
 
-    Either ``column`` with ``op`` and ``value``, or ``event`` with ``at_least`` and ``window_days`` (absent: ever).
-    ``contains`` ignores capitals; a missing value meets no condition but ``is empty``.
-
-    Examples
-    --------
-    >>> PresentCondition(event="demo request", window_days=30).points
-    1.0
+    ``contains`` ignores capitals; a missing value meets no condition but ``is empty``; an absent window means ever.
     """
 
     column: str | None = None
@@ -340,7 +334,6 @@ class PresentCondition(Section):
     event: str | None = None
     at_least: Annotated[int, Field(ge=1)] = 1
     window_days: Annotated[int, Field(ge=1)] | None = None
-    points: float = 1.0
 
     @model_validator(mode="after")
     def _one_condition(self) -> Self:
@@ -373,6 +366,47 @@ class PresentCondition(Section):
             raise ValueError(f"'{self.op}' needs {needs}")
 
 
+class PresentCondition(Condition):
+    """``[[policy.present]]``: points that the present rule gives for one condition.
+
+    Examples
+    --------
+    >>> PresentCondition(event="demo request", window_days=30).points
+    1.0
+    """
+
+    points: float = 1.0
+
+
+class HardRule(Section):
+    """``[[policy.rules]]``: what is decided beside the model; of several rules that hold the first one counts.
+
+    All conditions of ``when`` must hold, or the lead must have entered ``stage``. ``then = "never"`` keeps a lead from
+    sales, ``"always"`` hands it over whatever its chance, ``"sales-ready"`` leaves it to sales without being an MQL.
+
+    Examples
+    --------
+    >>> HardRule(name="competitor", when={"column": "industry", "value": "CRM"}, then="never").when[0].op
+    '='
+    """
+
+    name: Annotated[str, Field(min_length=1, max_length=60)]
+    when: Annotated[tuple[Condition, ...], Strict(False)] = ()
+    stage: str | None = None
+    then: Literal["never", "always", "sales-ready"]
+
+    @field_validator("when", mode="before")
+    @classmethod
+    def _one_or_several(cls, value: Any) -> Any:
+        return (value,) if isinstance(value, dict | Condition) else value
+
+    @model_validator(mode="after")
+    def _says_when(self) -> Self:
+        if bool(self.when) == (self.stage is not None):
+            raise ValueError(f"the rule '{self.name}' needs either 'when' or 'stage'")
+        return self
+
+
 class Policy(Section):
     """``[policy]``: how chances become MQLs; rules combine, the strictest threshold holds.
 
@@ -387,6 +421,14 @@ class Policy(Section):
     moment a lead became an MQL), ``present_stage`` (the stage that means MQL), ``present_score`` (a field of
     ``[history]`` that holds the score over time) or ``present`` (conditions with points); ``present_from`` is the
     least score or points of an MQL. With none of them the hand-overs are taken.
+
+    How the threshold is applied over time (docs/handing-over.md) is read at every scoring: a lead on the list stays
+    until its chance falls below ``stay_at`` times the threshold, and at least ``min_days``; a lead that sales rejected
+    is not handed over again for ``retry_days`` unless it acts anew; ``min_fit`` is the least fit grade of a new MQL;
+    ``per_account`` new MQLs of an account a week, or with ``unit = "account"`` one contact of it at a time;
+    ``backlog_per_week`` of the leads that wait above the line are released beside the weekly capacity;
+    ``capacities`` give each value of the column ``capacity_by`` its own; ``control_per_week`` leads below the line are
+    handed over on purpose, drawn with ``salt``; ``rules`` are decided beside the model.
     """
 
     capacity_per_week: Annotated[int, Field(ge=1)] | None = None
@@ -399,6 +441,17 @@ class Policy(Section):
     floor: Annotated[float, Field(gt=0, lt=1)] | None = None
     unit: Literal["lead", "account"] = "lead"
     share: Annotated[float, Field(gt=0, lt=1)] = 0.2
+    stay_at: Annotated[float, Field(gt=0, le=1)] = 0.8
+    min_days: Annotated[int, Field(ge=0, le=365)] = 7
+    retry_days: Annotated[int, Field(ge=0, le=3650)] = 90
+    min_fit: Literal["A", "B", "C"] | None = None
+    per_account: Annotated[int, Field(ge=1)] | None = None
+    backlog_per_week: Annotated[int, Field(ge=0)] = 0
+    capacity_by: str | None = None
+    capacities: dict[str, Annotated[int, Field(ge=0)]] = {}
+    control_per_week: Annotated[int, Field(ge=0)] = 0
+    salt: str = "mqlml"
+    rules: Annotated[tuple[HardRule, ...], Strict(False)] = ()
     present_dates: str | None = None
     present_stage: str | None = None
     present_score: str | None = None
@@ -440,6 +493,23 @@ class Policy(Section):
         if isinstance(value, float) and not 0 < value < float("inf"):
             raise ValueError(f"what a win is worth is above 0, not {value:g}")
         return value
+
+    @model_validator(mode="after")
+    def _capacities_have_a_column(self) -> Self:
+        if (self.capacity_by is None) != (not self.capacities):
+            raise ValueError(
+                "'capacity_by' names a column and 'capacities' the number of each of its values: give both"
+            )
+        names = [rule.name for rule in self.rules]
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(f"two rules are named {twice[0]!r}: they are counted by name")
+        return self
+
+    @property
+    def columns_beside(self) -> frozenset[str]:
+        """Columns of the leads that rules and capacities look at, whether the model may use them or not."""
+        named = {c.column for rule in self.rules for c in rule.when if c.column is not None}
+        return frozenset(named if self.capacity_by is None else {*named, self.capacity_by})
 
     @model_validator(mode="after")
     def _cost_needs_value(self) -> Self:

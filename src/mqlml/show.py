@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from mqlml.workflows.demonstrating import Demonstration
 
-__all__ = ["check", "demonstrated", "explained", "progress", "scored", "threshold", "trained"]
+__all__ = ["backtested", "check", "demonstrated", "explained", "progress", "scored", "threshold", "trained"]
 
 
 class Steps:
@@ -124,8 +124,18 @@ def scored(manifest: Mapping[str, Any]) -> str:
     lines.append(
         f"{manifest['scored']:,} scored ({tiers}); {manifest['mqls']:,} MQLs; {_reasons(quality) or 'all ok'}."
     )
+    rules = manifest["selection"]["rules"]
+    if rules:
+        lines.append(f"Decided by rules beside the model: {_reasons(rules)}.")
     lines.append(f"Model {manifest['model_version']} ({manifest['review']}).")
     return "\n".join(lines)
+
+
+def backtested(summary: Mapping[str, Any]) -> str:
+    """What a walk through past weeks found, for the terminal."""
+    from mqlml.workflows.walkpages import headlines
+
+    return "\n".join([*headlines(summary), *(f"Note: {note}" for note in summary["notes"])])
 
 
 def threshold(found: Mapping[str, Any]) -> str:

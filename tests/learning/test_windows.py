@@ -57,6 +57,45 @@ def test_plan_windows_when_history_is_shorter_than_two_horizons_then_accounts_ar
         assert not set(rows.group[r.fit]) & set(rows.group[r.test])
 
 
+def spanning(*, accounts: int, leads: int = 2_000, seed: int = 0) -> Rows:
+    """One row a lead, two a day, of accounts that have leads throughout the history."""
+    generator = np.random.default_rng(seed)
+    lead = np.arange(leads)
+    at = lead // 2 * DAY
+    won = (generator.random(leads) < 0.4).astype(float)
+    return Rows(lead, at, at, at + 30 * DAY, won, generator.integers(0, accounts, leads), "horizon")
+
+
+def test_plan_windows_when_accounts_span_the_history_then_it_is_forward_in_parts_of_the_accounts() -> None:
+    rows = spanning(accounts=80)
+    plan = plan_windows(rows, origins=4, seed=0)
+    assert plan.mode == "forward"
+    assert [r.part for r in plan.rounds] == [p for p in ("calibrate", "certify", "compare", "test") for _ in range(4)]
+    assert "each window was predicted in 4 parts" in plan.sentence
+    assert np.sum([r.test for r in plan.rounds], axis=0).max() == 1
+    for r in plan.rounds:
+        assert r.origin is not None
+        assert (rows.known[r.fit] <= r.origin).all()
+        assert (rows.at[r.test] >= r.origin).all()
+        assert not set(rows.group[r.fit]) & set(rows.group[r.test])
+
+
+def test_plan_windows_when_one_account_holds_every_lead_then_the_sentence_names_accounts_not_wins() -> None:
+    rows = spanning(accounts=1)
+    plan = plan_windows(rows, origins=4, seed=0)
+    assert plan.mode == "cross-fitted"
+    assert "accounts have leads throughout the history, and without those tested 0 of" in plan.sentence
+    assert "too few won leads" not in plan.sentence
+
+
+def test_plan_windows_when_wins_are_few_then_the_sentence_counts_them() -> None:
+    plan = plan_windows(weekly_rows(weeks=60, leads_a_week=4, rate=0.2), origins=4, seed=0)
+    assert plan.mode == "cross-fitted"
+    assert "too few won leads (" in plan.sentence
+    assert "(40 and 20" not in plan.sentence
+    assert "40 and 20 are needed" in plan.sentence
+
+
 def test_plan_windows_when_there_is_no_time_then_it_is_static() -> None:
     n = 400
     none = np.full(n, NEVER)

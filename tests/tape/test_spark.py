@@ -17,6 +17,7 @@ from sparks import CUT
 from mqlml.config import Config
 from mqlml.errors import DataRefused, EngineError, UsageError
 from mqlml.history.contract import History
+from mqlml.history.queries import signs_of_life
 from mqlml.tape.build import build_features
 from mqlml.tape.engine import Engine, LocalEngine, remote_tape
 from mqlml.tape.features import FAMILIES, FeatureSet, Pair
@@ -201,6 +202,36 @@ def test_partitions_when_keys_are_fewer_then_some_are_empty_and_nothing_is_lost(
     conf = {**CUT, "spark.sql.shuffle.partitions": "13"}
     here, there = (everything(e, config).table for e in (LocalEngine(), SparkEngine(SparkSettings(conf=conf))))
     assert_equal(there, here)
+
+
+@pytest.mark.parametrize("without", [(), ("web", "call")])
+def test_signs_of_life_when_spark_looks_for_them_then_the_same_ones(
+    spark: Any, tmp_path: Path, without: tuple[str, ...]
+) -> None:
+    write_history(tmp_path, 4)
+    config = settings(tmp_path, events={**SECTIONS["events"], "max_quarantined_share": 1.0})
+    day = START + 60 * DAY  # a moment of events: spans are open below and closed above
+    spans = [(0, "lead 0", START, day), (0, "lead 0", day + DAY, day + 30 * DAY), (1, "lead 1", day - 9 * DAY, day)]
+    spans += [(5, "lead 5", START, day + 90 * DAY), (4, "lead 4", day, day)]
+    columns = zip(*spans, strict=True)
+    asked = pa.table(dict(zip(("lead", "lead_id", "after", "upto"), map(list, columns), strict=True)))
+    others = pa.table({"lead": [1, 7], "known": [day, START]})
+
+    def told(engine: Engine, spans: pa.Table) -> pa.Table:
+        until = day + 40 * DAY
+        with (
+            engine.open(config) as history,
+            signs_of_life(history, spans, others, until=until, without=without) as batches,
+        ):
+            return pa.Table.from_batches(batches)
+
+    here = told(LocalEngine(), asked)
+    assert told(SparkEngine(SparkSettings(conf=CUT)), asked).equals(here)
+    assert set(here["lead"].to_pylist()) == {0, 1, 5, 7}
+    assert told(SparkEngine(), asked.slice(0, 0)).to_pylist() == [
+        {"lead": 1, "known": day},
+        {"lead": 7, "known": START},
+    ]
 
 
 def test_apply_when_rows_return_then_they_stand_in_the_order_of_the_marks(spark: Any, tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 Kind = Literal["id", "text", "time", "number"]
 
 _NUMERIC = re.compile(r"(U?(TINY|SMALL|BIG|HUGE)?INT(EGER)?|FLOAT|DOUBLE|DECIMAL.*|VARINT|BIGNUM)$")
+_WHOLE = re.compile(r"(U?(TINY|SMALL)INT|U?INTEGER|BIGINT)$")
 _LOOKS_LIKE_DATA = re.compile(r"\s*([+-]?\d+([.,]\d+)?|\d{4}-\d\d-\d\d.*)\s*$")
 
 
@@ -119,6 +120,11 @@ def is_numeric(type_: str) -> bool:
     return _NUMERIC.match(type_) is not None
 
 
+def is_whole(type_: str) -> bool:
+    """Whether a DuckDB type holds whole numbers that fit into 64 bits."""
+    return _WHOLE.match(type_) is not None
+
+
 def is_text(type_: str) -> bool:
     """Whether values of a DuckDB type are texts without loss."""
     return type_ in ("VARCHAR", "UUID", "BOOLEAN") or type_.startswith("ENUM")
@@ -137,6 +143,12 @@ def text_sql(column: str, type_: str, *, missing: Sequence[str] = (), blank: boo
     if missing:
         value = f"CASE WHEN {value} IN ({literals(list(missing))}) THEN NULL ELSE {value} END"
     return value
+
+
+def number_of_id_sql(text: str) -> str:
+    """The whole number that an id is the usual text of, else null: ids are equal exactly where their numbers are."""
+    number = f"TRY_CAST({text} AS BIGINT)"
+    return f"CASE WHEN {number}::VARCHAR = {text} THEN {number} END"
 
 
 def blank_sql(text: str) -> str:

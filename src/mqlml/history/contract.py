@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Protocol
@@ -31,6 +31,9 @@ HANDOVERS = pa.schema(
         ("policy_version", pa.string()),
     ]
 )
+
+SIGNS = pa.schema([("lead", pa.int64()), ("known", pa.int64())])
+"""Signs of life: places of leads, and microseconds UTC."""
 
 QUARANTINE = pa.schema(
     [
@@ -71,6 +74,9 @@ class RemoteEvents(Protocol):
 
     def type_counts(self, until: datetime | None) -> dict[str, int]:
         """Count events by type as ``History.event_type_counts`` does."""
+
+    def signs_of_life(self, spans: pa.Table, *, until: int, without: Sequence[str]) -> pa.RecordBatchReader:
+        """Find the events that ``history.queries.signs_of_life`` asks for: schema ``SIGNS``, in any order."""
 
 
 @dataclass(frozen=True)

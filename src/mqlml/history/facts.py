@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from mqlml.history.columns import Field, Mapped, map_source
+from mqlml.history.columns import Field, Mapped, is_whole, map_source
 from mqlml.history.contract import HANDOVERS, TableAccount
 from mqlml.history.identities import account_small, distinct_sql, link_sql, no_overlap, read_small
 from mqlml.history.layers import FAULT
@@ -63,6 +63,8 @@ SPEND = (
     Field("period_start", "time", required=True),
     Field("cost", "number", required=True),
 )
+NUMBER = "lead_number"
+"""Column of a relation of facts whose file holds the ids of leads as whole numbers: that number."""
 HANDED_BY = ("policy", "control", "rule", "override", "other")
 
 
@@ -103,7 +105,10 @@ def read_facts(
     mapped = map_source(findings, raw, source, fields)
     if mapped is None:
         return False
-    typed = type_table(session, findings, mapped, fields, table=table, source=source, timezone=around.timezone)
+    extras = _numbered(mapped, around)
+    typed = type_table(
+        session, findings, mapped, fields, table=table, source=source, timezone=around.timezone, extras=extras
+    )
     if typed is None:
         return False
     if raw.is_text:
@@ -119,13 +124,29 @@ def read_facts(
     clean = all(group["fault"] is None for group in groups)
     if clean and not raw.is_text and _needs_no_repair(typed, mapped, groups):
         plain = type_table(
-            session, findings, mapped, fields, table=table, source=source, timezone=around.timezone, plain=True
+            session,
+            findings,
+            mapped,
+            fields,
+            table=table,
+            source=source,
+            timezone=around.timezone,
+            extras=extras,
+            plain=True,
         )
         typed = plain or typed
     _make_relation(session, around.linked(typed, time), mapped, clean=clean, suppressed=around.suppressed)
     if raw.is_text:
         session.forget(raw.section)
     return True
+
+
+def _numbered(mapped: Mapped, around: Circumstances) -> dict[str, str]:
+    """Keep ids that are numbers in the file as numbers too: they are found several times as fast as texts."""
+    column = mapped.columns["lead_id"]
+    if column is None or around.has_links or not is_whole(mapped.raw.columns[column]):
+        return {}
+    return {NUMBER: f"{quoted(column)}::BIGINT"}
 
 
 def _needs_no_repair(typed: Typed, mapped: Mapped, groups: list[dict[str, Any]]) -> bool:
@@ -150,10 +171,11 @@ def _make_relation(session: Session, typed: Typed, mapped: Mapped, *, clean: boo
 def _scan(session: Session, typed: Typed, *, time: str, by_type: bool) -> list[dict[str, Any]]:
     """Everything to be told about a table of facts, in one pass over it."""
     kind = "event_type" if by_type else "NULL"
+    lead = NUMBER if NUMBER in typed.columns else "lead_id"
     return session.rows(
         f"SELECT t.{quoted(FAULT)} AS fault, coalesce(k.status, {UNKNOWN}) AS status, {kind} AS kind, count(*) AS n, "
         f"count(*) FILTER (t.{quoted(time)} < k.created_at) AS early{typed.flag_counts()} "
-        f"FROM ({typed.sql}) AS t LEFT JOIN raw.known AS k ON k.lead_id = t.lead_id GROUP BY ALL"
+        f"FROM ({typed.sql}) AS t LEFT JOIN raw.known AS k ON k.{lead} = t.{lead} GROUP BY ALL"
     )
 
 

@@ -116,6 +116,10 @@ class Layers:
         as_is = self.plain or part.required
         value = self._read(part, text_sql(column, type_, missing=self.missing, blank=as_is))
         self.final[part.name] = value
+        if is_numeric(type_) and not self.missing:  # never blank nor long: its text need not be made
+            if part.required:
+                self.faults.append((f"{self._read(part, quoted(column), step='number')} IS NULL", _blank(part, column)))
+            return True
         if part.required:
             self.faults.append((f"{value} IS NULL OR {blank_sql(value)}", _blank(part, column)))
         elif not self.plain:

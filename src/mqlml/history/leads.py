@@ -10,7 +10,7 @@ import duckdb
 
 from mqlml.errors import UsageError, shown
 from mqlml.history.attributes import AttributeColumn, AttributeKind, choose_attributes, to_arrow
-from mqlml.history.columns import Field, Mapped, blank_sql, map_columns, report_missing
+from mqlml.history.columns import Field, Mapped, blank_sql, map_columns, number_of_id_sql, report_missing
 from mqlml.history.contract import UTC_TIME, TableAccount
 from mqlml.history.layers import FAULT
 from mqlml.history.session import ROW, literal, quoted
@@ -70,7 +70,10 @@ def read_leads(
     leads = config.leads
     mapped, taken = _map(findings, raw, config)
     _check_lists(findings, raw, config)
-    attributes = choose_attributes(session, findings, raw, leads=leads, taken=[*taken, *outcome_columns], kinds=kinds)
+    # Rules beside the model may look at columns that the model must not.
+    beside = config.policy.columns_beside
+    wider = leads.model_copy(update={"exclude": tuple(name for name in leads.exclude if name not in beside)})
+    attributes = choose_attributes(session, findings, raw, leads=wider, taken=[*taken, *outcome_columns], kinds=kinds)
     if mapped is None:
         return None
     typed = type_table(
@@ -158,6 +161,9 @@ def _check_lists(findings: Findings, raw: Raw, config: Config) -> None:
         for name in getattr(config.leads, key):
             if name not in raw.columns:
                 report_missing(findings, raw, key=f"[leads] {key}", name=name)
+    team = config.policy.capacity_by
+    if team is not None and team not in raw.columns:
+        report_missing(findings, raw, key="[policy] capacity_by", name=team)
 
 
 def _selected(raw: Raw, attributes: tuple[AttributeColumn, ...], where: str | None) -> str:
@@ -202,7 +208,7 @@ def _remember_ids(session: Session) -> None:
     session.run(
         "CREATE TABLE raw.known AS SELECT id AS lead_id, min(status) AS status, "
         "arg_min(created_at, (status, place)) AS created_at, arg_min(place, (status, place)) AS row, "
-        f"count(*) FILTER (status = {USED}) AS copies "
+        f"count(*) FILTER (status = {USED}) AS copies, {number_of_id_sql('id')} AS lead_number "
         f"FROM (SELECT id, created_at, {quoted(ROW)} AS place, {status} AS status FROM raw.lead_rows "
         "WHERE id IS NOT NULL) GROUP BY id"
     )

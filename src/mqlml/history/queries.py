@@ -70,26 +70,29 @@ def signs_of_life(
         ``lead`` and ``known`` (int64: when the event had happened and was recorded), sorted by both.
     """
     connection = history.connection
-    parts = ["SELECT lead, known FROM other_signs"]
-    if "events" in history.tables and spans.num_rows:
+    parts, sources = ["SELECT lead, known FROM other_signs"], {"spans_of_life": spans, "other_signs": others}
+    if history.remote is not None and spans.num_rows:
+        sources["remote_signs"] = history.remote.signs_of_life(spans, until=until, without=without)
+        parts.append("SELECT lead, known FROM remote_signs")
+    elif "events" in history.tables and spans.num_rows:
         parts.append(
             f"SELECT s.lead, {_KNOWN} FROM events e JOIN spans_of_life s ON s.lead_id = e.lead_id "
             f"AND {_KNOWN} > s.after AND {_KNOWN} <= s.upto "
             f"WHERE {_KNOWN} < {until} AND NOT list_contains($without, e.event_type)"
         )
     query = f"SELECT lead, known FROM ({' UNION ALL '.join(parts)}) signs(lead, known) ORDER BY lead, known"
-    connection.register("spans_of_life", spans)
-    connection.register("other_signs", others)
+    for name, source in sources.items():
+        connection.register(name, source)
     try:
-        bound = {"without": list(without)} if len(parts) > 1 else {}
+        bound = {"without": list(without)} if "$without" in query else {}
         with connection.sql(query, params=bound).to_arrow_reader(_BATCH_ROWS) as reader:
             yield iter(reader)
     except duckdb.Error as error:
         hint = "see whether the disk and memory suffice; running again is safe"
         raise EngineError(f"DuckDB failed while looking for signs of life: {error}.", hint=hint) from error
     finally:
-        connection.unregister("spans_of_life")
-        connection.unregister("other_signs")
+        for name in sources:
+            connection.unregister(name)
 
 
 def stage_names(history: History) -> dict[str, int]:

@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from mqlml.errors import DataRefused
 from mqlml.history.columns import Mapped, map_source
+from mqlml.history.contract import RemoteEvents
 from mqlml.history.facts import EVENTS, Circumstances, account_rows, sort_out, tell
 from mqlml.history.files import CATALOGUE, Raw, check_names, existing, recognise
 from mqlml.history.findings import FaultyRow
@@ -20,8 +21,6 @@ from mqlml.history.session import LINE, ROW, Session, quoted
 from mqlml.history.typed import Typed, type_table
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from mqlml.config import Events
     from mqlml.history.findings import Findings
 
@@ -73,7 +72,7 @@ class Cleaning:
             session.close()
 
 
-class RemoteReader(Protocol):
+class RemoteReader(RemoteEvents, Protocol):
     """An engine that reads events where they lie."""
 
     def fetch(self, name: str) -> Path:
@@ -105,9 +104,6 @@ class RemoteReader(Protocol):
 
     def faulty_rows(self, fault: int, *, only_used: bool, most: int) -> list[int]:
         """Numbers of the first rows with a fault, from 1; none where rows have no numbers."""
-
-    def type_counts(self, until: datetime | None) -> dict[str, int]:
-        """Count events by type as ``History.event_type_counts`` does."""
 
 
 def open_events(

@@ -11,7 +11,8 @@ import numpy.typing as npt
 from scipy.special import logit
 
 from mqlml.learning.calibration import Calibrator, fit_calibrator
-from mqlml.learning.encoder import fit_encoder, mask_levels
+from mqlml.learning.caution import FEW
+from mqlml.learning.encoder import fit_encoder, mask_levels, without_repeats
 from mqlml.learning.model import Model
 from mqlml.learning.propensity import Blend, Recipe, best_weight, fit_blend
 
@@ -28,7 +29,6 @@ __all__ = ["Tested", "Training", "train_model"]
 Floats = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
 
-_WINS_TO_TEACH = 50
 # Rounds are judged with fewer bags than are shipped: quicker, and if anything too modest.
 JUDGED_BAGS = 3
 # Weekly snapshots of a lead are nearly the same observation: beyond this many rows a fit only gets slower.
@@ -178,6 +178,7 @@ def _fit(
     part, lead = table.filter(chosen), rows.lead[chosen]
     encoder = fit_encoder(part, features.features, lead=lead, min_leads=min_leads)
     matrix = encoder.transform(mask_levels(part, encoder, lead=lead, seed=recipe.seed))
+    encoder, matrix = without_repeats(encoder, matrix)
     blend, calibrator = fit_blend(
         matrix,
         rows.won[chosen],
@@ -267,7 +268,7 @@ def _teach(
     row, straight, bagged = row[known], straight[known], bagged[known]
     won, lead = rows.won[row], rows.lead[row]
     wins = len(np.unique(lead[won > 0]))
-    if wins < _WINS_TO_TEACH or won.min() == won.max():
+    if min(wins, len(np.unique(lead)) - wins) < FEW:
         return None
     w = best_weight(straight, bagged, won) if weight is None else weight
     raw = (1 - w) * straight + w * bagged
@@ -276,5 +277,5 @@ def _teach(
 
 def _windows(rows: Rows, row: npt.NDArray[np.int64], teachers: Sequence[_Scored]) -> npt.NDArray[np.int64] | None:
     """Number of each row's test window in time order; None where the rounds stand in no order."""
-    origins = [t.round.origin for t in teachers if t.round.origin is not None]
-    return np.searchsorted(np.sort(origins), rows.when[row], side="right") if origins else None
+    origins = {t.round.origin for t in teachers if t.round.origin is not None}
+    return np.searchsorted(np.sort(list(origins)), rows.when[row], side="right") if origins else None

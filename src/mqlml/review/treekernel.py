@@ -26,8 +26,14 @@ if TYPE_CHECKING:
 
     def _compiled(function: F) -> F: ...
 else:
-    # The interpreter lock is let go, so that threads can share the rows.
-    _compiled = numba.njit(cache=True, fastmath=False, nogil=True)
+    _OPTIONS = {"fastmath": False, "nogil": True}  # the interpreter lock is let go, so that threads can share the rows
+
+    def _compiled(function: F) -> F:
+        try:
+            return numba.njit(cache=True, **_OPTIONS)(function)
+        except RuntimeError:  # nowhere to keep compiled code: neither package, home nor NUMBA_CACHE_DIR can be written
+            return numba.njit(**_OPTIONS)(function)
+
 
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]

@@ -177,6 +177,11 @@ class FeatureSet:
         return self.accounts and "account" in self.families
 
     @property
+    def knows_agents(self) -> bool:
+        """Whether events of named agents are left out."""
+        return self.traffic is not None and bool(self.traffic.agents)
+
+    @property
     def dropped_opens(self) -> tuple[str, ...]:
         """The dropped types that are opens of mails."""
         opens = self.traffic.opens if self.traffic else ()

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mqlml.errors import EngineError
+from mqlml.history.facts import NUMBER
 from mqlml.tape import rows
 from mqlml.tape.engine import remote_tape
 from mqlml.tape.traffic import tape_codes
@@ -43,7 +44,8 @@ class TapeRows:
     Parameters
     ----------
     batches : iterable of RecordBatch
-        Columns key, time, kind, lead, type, asset, channel, value, known.
+        Columns key, time, kind, lead, type, asset, channel, value, known; batches of events without those in which all
+        events have the same (see ``sorting.ABSENT``).
     keys : int
         Keys are 0 to keys - 1.
     levels : dict of str to tuple of str
@@ -151,23 +153,33 @@ def _tape(history: History, marks: pa.Table, features: FeatureSet, *, batch_rows
         if has_changes:
             connection.execute(_values(history, features))
             connection.execute(rows.LEVELS)
-        query = _tape_query(features, end=end, has_events=has_events, has_changes=has_changes)
         levels = _levels(connection, features) if has_changes else {}
         keys = connection.execute("SELECT max(key) + 1 FROM tape_leads").fetchall()[0][0]
-        with connection.sql(query).to_arrow_reader(batch_rows) as reader:  # an open result would block the connection
-            yield TapeRows(reader, keys, levels)
+        queries = _queries(history, features, end=end, has_events=has_events, has_changes=has_changes)
+        with closing(_batches(connection, queries, batch_rows)) as batches:
+            yield TapeRows(batches, keys, levels)
 
 
-def _tape_query(features: FeatureSet, *, end: int, has_events: bool, has_changes: bool) -> str:
-    parts = []
+def _queries(history: History, features: FeatureSet, *, end: int, has_events: bool, has_changes: bool) -> Iterator[str]:
     if has_events:
-        parts.append(rows.event_rows(features, end=end))
+        late = "SELECT 1 FROM events WHERE recorded_at > occurred_at LIMIT 1"
+        columns = rows.event_columns(features, late=bool(history.connection.execute(late).fetchall()))
+        query = rows.event_rows(features, end=end, numbered=NUMBER in history.connection.sql("FROM events").columns)
+        yield f"SELECT {', '.join(columns)} FROM ({query}) tape({rows.COLUMNS})"
+    others = [rows.MARK_ROWS]
     if has_changes:
-        parts.append(rows.CHANGE_ROWS)
+        others.append(rows.CHANGE_ROWS)
     if features.watches_accounts:
-        parts.append(rows.created_rows(end=end))
-    query = " UNION ALL ".join([*parts, rows.MARK_ROWS])
-    return f"SELECT * FROM ({query}) tape({rows.COLUMNS})"
+        others.append(rows.created_rows(end=end))
+    yield f"SELECT * FROM ({' UNION ALL '.join(others)}) tape({rows.COLUMNS})"
+
+
+def _batches(
+    connection: duckdb.DuckDBPyConnection, queries: Iterable[str], batch_rows: int
+) -> Generator[pa.RecordBatch, None, None]:
+    for query in queries:
+        with connection.sql(query).to_arrow_reader(batch_rows) as reader:  # an open result would block the connection
+            yield from reader
 
 
 def _values(history: History, features: FeatureSet) -> str:

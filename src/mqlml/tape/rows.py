@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from mqlml.history.columns import number_of_id_sql
 from mqlml.tape.state import BEGINNING_US, CHANGE, CREATED, EVENT, MARK, SKIPPED
 
 if TYPE_CHECKING:
     from mqlml.tape.features import FeatureSet
 
 COLUMNS = "key, time, kind, lead, type, asset, channel, value, known"
-# Missing values come first, as everywhere in Spark: of two changes at one moment the one that names a value holds.
-ORDER = "key, time, kind, lead, type, asset, channel, value NULLS FIRST, known"
 
 LEVELS = """
 CREATE TEMP TABLE tape_levels AS
@@ -36,7 +35,7 @@ def leads_table(features: FeatureSet) -> str:
     there = f"{marked} OR account_id IN (SELECT account_id FROM tape_history_leads WHERE {marked})"
     return f"""
     CREATE TEMP TABLE tape_leads AS
-    SELECT lead_id, is_alone, created, is_marked,
+    SELECT lead_id, {number_of_id_sql("lead_id")} AS lead_number, is_alone, created, is_marked,
            (dense_rank() OVER (ORDER BY is_alone, name) - 1)::INTEGER AS key,
            (row_number() OVER (PARTITION BY is_alone, name ORDER BY lead_id) - 1)::INTEGER AS lead
     FROM (SELECT lead_id, account_id IS NULL AS is_alone, coalesce(account_id, lead_id) AS name,
@@ -97,8 +96,31 @@ FROM tape_attributes ANTI JOIN changes USING (lead_id, field)
 """
 
 
-def event_rows(features: FeatureSet, *, end: int) -> str:
-    """What the leads did before ``end`` (microseconds); a fact is never known before it happened."""
+def event_columns(features: FeatureSet, *, late: bool) -> tuple[str, ...]:
+    """The columns that ``event_rows`` fills; in the others every event has the same, which need not be carried along.
+
+    Parameters
+    ----------
+    features : FeatureSet
+    late : bool
+        Whether any event was recorded later than it happened.
+    """
+    filled = {
+        "kind": features.knows_agents,
+        "asset": features.tells_assets,
+        "channel": features.uses_channels,
+        "value": bool(features.valued_types),
+        "known": late,
+    }
+    return ("key", "time", "lead", "type", *(name for name, is_filled in filled.items() if is_filled))
+
+
+def event_rows(features: FeatureSet, *, end: int, numbered: bool) -> str:
+    """What the leads did before ``end`` (microseconds); a fact is never known before it happened.
+
+    Where the ids of the events are ``numbered`` (whole numbers in their file) leads are found by number.
+    """
+    lead = "lead_number" if numbered else "lead_id"
     asset = "coalesce(a.code, -1)::BIGINT" if features.tells_assets else "-1::BIGINT"
     assets = "LEFT JOIN tape_assets a ON a.asset = e.asset" if features.tells_assets else ""
     beyond = f"CASE WHEN e.channel IS NULL THEN -1 ELSE {len(features.channels)} END"
@@ -109,14 +131,14 @@ def event_rows(features: FeatureSet, *, end: int) -> str:
            coalesce(t.code, {len(features.event_types)})::INTEGER, {asset}, {channel},
            CASE WHEN isfinite(e.value) THEN e.value ELSE 0 END,
            epoch_us(greatest(e.recorded_at, e.occurred_at))
-    FROM events e JOIN tape_leads l ON l.lead_id = e.lead_id
+    FROM events e JOIN tape_leads l ON l.{lead} = e.{lead}
     LEFT JOIN tape_types t ON t.event_type = e.event_type {assets} {channels}
     WHERE e.occurred_at < make_timestamp({end}) AND coalesce(t.code, 0) >= 0
     """
 
 
 def _event_kind(features: FeatureSet) -> str:
-    if features.traffic is None or not features.traffic.agents:
+    if features.traffic is None or not features.knows_agents:
         return str(EVENT)
     pattern = features.traffic.agent_pattern.replace("'", "''")
     return f"CASE WHEN regexp_matches(e.agent, '{pattern}', 'i') THEN {SKIPPED} ELSE {EVENT} END"

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mqlml.tape.ordering import Rows, count_buckets, gather, order_rows, place_rows, scatter
-from mqlml.tape.state import Int64, Tape
+from mqlml.tape.state import EVENT, Int64, Tape
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -30,8 +30,8 @@ COLUMNS: dict[str, np.dtype[Any]] = {
 }
 """Columns of an unsorted row, with the narrowest type that holds them."""
 
-ABSENT: dict[str, float] = {"asset": -1, "channel": -1, "value": 0.0}
-"""What stands for nothing; such a column is left out. So is ``known`` where everything was known at once."""
+ABSENT: dict[str, float] = {"kind": EVENT, "asset": -1, "channel": -1, "value": 0.0}
+"""What a row has in a column that is left out. Also left out is ``known``, where all was known when it happened."""
 
 
 class Spread(NamedTuple):
@@ -55,7 +55,7 @@ def spread(batches: Sequence[pa.RecordBatch], *, keys: int, buckets: int) -> Spr
     Parameters
     ----------
     batches : sequence of RecordBatch
-        With ``COLUMNS``.
+        With ``COLUMNS``, or some of them left out.
     keys : int
         Keys are 0 to keys - 1.
     buckets : int
@@ -114,7 +114,12 @@ def _taken(name: str, column: Array, order: Int64) -> Array:
 
 
 def _array(name: str, batch: pa.RecordBatch) -> Array:
-    array = np.ascontiguousarray(batch[name].to_numpy(zero_copy_only=False), COLUMNS[name])
+    if name in batch.schema.names:
+        array = np.ascontiguousarray(batch[name].to_numpy(zero_copy_only=False), COLUMNS[name])
+    elif name == "known":
+        return _array("time", batch)
+    else:
+        array = np.full(batch.num_rows, ABSENT[name], COLUMNS[name])
     array.flags.writeable = False  # as what Arrow lends: functions are compiled for arrays that can be written or not
     return array
 
@@ -125,6 +130,8 @@ def _bits(column: Array) -> Array:
 
 
 def _is_absent(name: str, batch: pa.RecordBatch) -> bool:
+    if name not in batch.schema.names:
+        return True
     if name == "known":
         return bool(batch["known"].equals(batch["time"]))
     if name not in ABSENT or batch[name].null_count:

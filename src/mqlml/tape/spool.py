@@ -81,7 +81,7 @@ class Spool:
         Parameters
         ----------
         batches : iterable of RecordBatch
-            With ``COLUMNS``.
+            With ``COLUMNS``, or some of them left out.
         keys : int
             Keys are 0 to keys - 1.
         pool : Executor

@@ -155,7 +155,8 @@ def _later_events(history: History, moment: datetime | None) -> list[str]:
 def _audit_input(history: History, config: Config, people: Population, moment: datetime | None) -> AuditInput:
     from mqlml.tape.local import changed_fields
 
-    hidden = [name for name in config.leads.sensitive if name in history.attributes.column_names]
+    kept_away = {*config.leads.sensitive, *config.leads.exclude}
+    hidden = [name for name in history.attributes.column_names if name in kept_away]
     won = people.outcome.copy()
     there = people.present
     if moment is not None and config.label.horizon_days is not None:

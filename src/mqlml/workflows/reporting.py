@@ -1,4 +1,4 @@
-"""The report of a bundle, drawn again from what was stored at training."""
+"""What a bundle tells about itself: its report, drawn again from what was stored at training, and its features."""
 
 from __future__ import annotations
 
@@ -11,12 +11,13 @@ from mqlml.operation.policies import policy_history, read_basis
 from mqlml.operation.registry import resolve, review_state
 from mqlml.review.decision import decision
 from mqlml.review.report import render_report
+from mqlml.tape.features import FeatureSet
 
 if TYPE_CHECKING:
     from mqlml.config import Config
     from mqlml.operation.bundle import Bundle
 
-__all__ = ["in_force", "report"]
+__all__ = ["features", "in_force", "report"]
 
 
 def in_force(summary: dict[str, Any], bundle: Bundle) -> dict[str, Any]:
@@ -55,3 +56,27 @@ def report(config: Config, *, out: Path | None = None, model: str | None = None)
     )
     write_text(path, page)
     return path
+
+
+def features(config: Config, *, out: Path | None = None, model: str | None = None) -> str:
+    """Describe every feature that a bundle computes, in plain words.
+
+    Parameters
+    ----------
+    config : Config
+        Says where the bundles are.
+    out : Path, optional
+        Markdown file to write as well.
+    model : str, optional
+        By default the champion.
+
+    Returns
+    -------
+    str
+        A Markdown table: name, meaning, unit and group.
+    """
+    bundle = read_bundle(resolve(config.path(config.output.models), model))
+    text = FeatureSet.from_dict(read_json(bundle.parts, "model.json")["features"]).dictionary()
+    if out is not None:
+        write_text(out, text)
+    return text

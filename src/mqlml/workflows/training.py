@@ -35,6 +35,7 @@ from mqlml.review.drivers import drivers
 from mqlml.review.reasons import Explainer, difference_from_shap
 from mqlml.review.report import figures, model_card, render_report
 from mqlml.review.report import summary as figures_of
+from mqlml.review.scorecard import Seen, make_scorecard
 from mqlml.tape.build import build_features
 from mqlml.tape.engine import LocalEngine
 from mqlml.tape.traffic import Tally
@@ -215,6 +216,7 @@ def _summary(learned: _Learned, config: Config, shown_drivers: list[dict[str, An
         "plan": figures_of.plan_lines(learned.plan, rows),
         "audit": figures_of.audit_lines(opened.audit),
         "drivers": shown_drivers,
+        "scorecard": _scorecard(learned, config),
         "accounting": figures_of.accounting(opened.history.accounts),
         "traffic": learned.tally.lines(),
         "notes": [
@@ -237,6 +239,36 @@ def _summary(learned: _Learned, config: Config, shown_drivers: list[dict[str, An
         },
         "versions": _versions(),
     }
+
+
+def _scorecard(learned: _Learned, config: Config) -> dict[str, Any]:
+    """The points scorecard that stands for the model in tools that cannot run it."""
+    rows, tested, model = learned.rows, learned.training.tested, learned.training.model
+    own = np.isfinite(tested.settled)
+    row, p, part = tested.row[own], tested.settled[own], tested.part[own]
+    held_out, where = part == part[-1], "the newest that were tested"
+    if held_out.all():
+        held_out, where = rows.group[row] % 4 == 0, "a quarter of the accounts"
+    table = learned.table.take(pa.array(row))
+    present = tested.baselines.get("present rule")
+    seen = Seen(
+        table,
+        p,
+        rows.won[row],
+        held_out,
+        where,
+        learned.policy.mqls(p, row, learned.policy.values(table)),
+        None if present is None else present[own],
+    )
+    columns = model.encoder.columns
+    used = {column.feature for column in columns}
+    named: dict[str, set[str]] = {name: set() for name in used}
+    for column in columns:
+        if column.level is not None:
+            named[column.feature].add(column.level)
+    looked_at = [feature for feature in model.features.features if feature.name in used]
+    levels = {name: frozenset(found) for name, found in named.items()}
+    return make_scorecard(seen, looked_at, levels, seed=config.model.seed)
 
 
 def _settings(config: Config, learned: _Learned) -> dict[str, Any]:
@@ -311,7 +343,11 @@ def _record(
             },
             metrics={k: v for k, v in metrics.items() if v is not None},
             figures=figures(summary),
-            texts={"report.html": page, "model_card.md": model_card(summary)},
+            texts={
+                "report.html": page,
+                "model_card.md": model_card(summary),
+                "features.md": model.features.dictionary(),
+            },
             signature_inputs=[(f.name, "double" if f.kind == "number" else "string") for f in model.features.features],
         )
     except EngineError as error:

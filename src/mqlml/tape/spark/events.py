@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from mqlml.errors import DataRefused, Problem, shown
+from mqlml.history.contract import SIGNS
 from mqlml.history.files import CATALOGUE
 from mqlml.history.leads import UNKNOWN, USED
 from mqlml.history.session import ROW
@@ -155,6 +157,19 @@ class SparkEvents:
                 rows = groups.agg(f.count(f.lit(1)), f.count("value"), f.count("asset"), *coarse).collect()
             self._counts[until] = [EventCount(*row) for row in rows]
         return self._counts[until]
+
+    def signs_of_life(self, spans: pa.Table, *, until: int, without: Sequence[str]) -> pa.RecordBatchReader:
+        """Find the events that became known within the spans of their leads, as ``history.queries`` says it in SQL."""
+        from pyspark.sql import functions as f
+
+        with translated("looking for signs of life"):
+            events = self.good().withColumn("known", f.greatest("occurred_at", "recorded_at"))
+            events = events.where(f"known < {until}").where(~f.col("event_type").isin(*without))
+            found = events.join(self.small("spans", spans), "lead_id").where("known > after AND known <= upto")
+            found.select("lead", "known").write.mode("overwrite").parquet(self.folder.spark("signs"))
+        parts = self.folder.parts("signs")
+        batches = (batch.select(SIGNS.names).cast(SIGNS) for part in parts for batch in self.folder.read(part))
+        return pa.RecordBatchReader.from_batches(SIGNS, batches)
 
     def good(self, until: datetime | None = None) -> Any:
         """Cleaned events without fault as a data frame; times are microseconds UTC."""

@@ -169,7 +169,7 @@ def _kind(features: FeatureSet) -> Any:
     """Events of named agents are on the tape, but not counted."""
     from pyspark.sql import functions as f
 
-    if features.traffic is None or not features.traffic.agents:
+    if features.traffic is None or not features.knows_agents:
         return f.lit(EVENT)
     return f.when(f.col("agent").rlike(f"(?iu){features.traffic.agent_pattern}"), SKIPPED).otherwise(EVENT)
 
