@@ -528,6 +528,12 @@ class Policy(Section):
         return self
 
 
+class CriteriaFile(Section):
+    """``[criteria]``: what marketing and sales decided on the criteria, as the report lets them download it."""
+
+    path: str = "criteria.toml"
+
+
 class Output(Section):
     """``[output]``: where bundles and the MLflow store live."""
 
@@ -557,6 +563,7 @@ class Config(Section):
     model: ModelSettings = ModelSettings()
     audit: Audit = Audit()
     policy: Policy = Policy()
+    criteria: CriteriaFile = CriteriaFile()
     output: Output = Output()
     root: Path = Field(default=Path(), exclude=True)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -66,19 +65,6 @@ def effect(won: Floats, obeying: Floats, free: Floats, resampler: Resampler, *, 
         resampler.interval(lambda w: _rate(won, tops["obeying"] * w) - _rate(won, tops["free"] * w)),
         float((tops["obeying"] * tops["free"]).sum() / many),
     )
-
-
-def described(found: Mapping[str, Effect]) -> dict[str, dict[str, object]]:
-    """Plain data of effects by name."""
-    return {
-        name: {
-            "log_loss": vars(e.log_loss),
-            "auc": vars(e.auc),
-            "win_rate": vars(e.win_rate),
-            "same": e.same,
-        }
-        for name, e in found.items()
-    }
 
 
 def _top(order: npt.NDArray[np.int64], many: int) -> Floats:

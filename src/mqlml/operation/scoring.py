@@ -19,6 +19,7 @@ from mqlml.learning.model import Model
 from mqlml.operation.bundle import Bundle, read_bundle, read_json
 from mqlml.operation.golden import check_golden_rows
 from mqlml.operation.policies import active_policy
+from mqlml.review.criteria import Criteria
 from mqlml.review.reasons import Explainer, Explanation
 from mqlml.review.sentences import FactWriter, top_reasons
 
@@ -204,7 +205,7 @@ class LeadScorer:
             "control": np.zeros(len(p), dtype=bool),
             "rule": pa.nulls(len(p), pa.string()),
             **self._grades(explanation),
-            **_reason_columns(explanation, table, self.model),
+            **self._reasons(explanation, table),
             "quality": self._quality(table),
             "model_version": np.full(len(p), self.model_version),
             "policy_version": np.full(len(p), self.policy.version),
@@ -270,6 +271,22 @@ class LeadScorer:
         engaged = np.searchsorted(self.grades["engagement"], explanation.total("engagement", "timing"), side="right")
         return {"fit_grade": np.array(list("DCBA"))[fit], "engagement_grade": 4 - engaged.astype(np.int64)}
 
+    @cached_property
+    def labels(self) -> Mapping[str, str]:
+        """What people call a criterion instead of its name."""
+        if "criteria.json" not in self.bundle.parts:
+            return {}
+        return Criteria.from_dict(read_json(self.bundle.parts, "criteria.json")).labels
+
+    def _reasons(self, explanation: Explanation | None, table: pa.Table) -> dict[str, Any]:
+        names = ("reason_1", "reason_2", "reason_3")
+        if explanation is None:
+            return dict.fromkeys(names)
+        found = top_reasons(explanation, FactWriter(self.model.features, table, self.labels))
+        return {
+            name: pa.array([r[i] if i < len(r) else None for r in found], pa.string()) for i, name in enumerate(names)
+        }
+
     def _quality(self, table: pa.Table) -> npt.NDArray[np.str_]:
         """What to know about each lead's data: never tracked, silent, values the model has not met."""
         flags = [(self.model.encoder.unseen(table), "unseen value")]
@@ -296,14 +313,6 @@ def _changes(ids: npt.NDArray[Any], mql: npt.NDArray[np.bool_], previous: frozen
     before = previous or frozenset()
     words = {(True, True): "stays", (True, False): "new", (False, True): "leaves", (False, False): "none"}
     return [words[bool(now), lead in before] for lead, now in zip(ids, mql, strict=True)]
-
-
-def _reason_columns(explanation: Explanation | None, table: pa.Table, model: Model) -> dict[str, Any]:
-    names = ("reason_1", "reason_2", "reason_3")
-    if explanation is None:
-        return dict.fromkeys(names)
-    found = top_reasons(explanation, FactWriter(model.features, table))
-    return {name: pa.array([r[i] if i < len(r) else None for r in found], pa.string()) for i, name in enumerate(names)}
 
 
 def _from_frame(frame: pd.DataFrame, feature: Feature) -> pa.Array:

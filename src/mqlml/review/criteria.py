@@ -116,8 +116,9 @@ class Criteria:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Criteria:
-        """Inverse of :meth:`to_dict`."""
-        return cls(tuple(Mark(**mark) for mark in data["marks"]), data["model_version"])
+        """Inverse of :meth:`to_dict`; other keys of a decision are left aside."""
+        known = [{key: mark[key] for key in Mark.__dataclass_fields__ if key in mark} for mark in data["marks"]]
+        return cls(tuple(Mark(**mark) for mark in known), data["model_version"])
 
     def to_toml(self) -> str:
         """As ``read_criteria`` reads it, one block a criterion, so that a change is one change in git."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -34,10 +35,13 @@ class FactWriter:
     features : FeatureSet
     table : pa.Table
         Features of the leads.
+    labels : mapping of str to str, optional
+        What people call a criterion instead of its name.
     """
 
-    def __init__(self, features: FeatureSet, table: pa.Table) -> None:
+    def __init__(self, features: FeatureSet, table: pa.Table, labels: Mapping[str, str] | None = None) -> None:
         self._features = features
+        self._labels = labels or {}
         self._table = table
         self._columns: dict[str, Any] = {}
         self._attributes = {f.criterion: f for f in features.attribute_features}
@@ -52,7 +56,7 @@ class FactWriter:
             return self._missing(row)
         if criterion in self._attributes:
             value = self._value(f"lead.{criterion}", row)
-            return f"{shown(criterion)}: {_plain(value)}"
+            return f"{self._named(criterion)}: {_plain(value)}"
         if criterion == LEAD_AGE:
             return f"{_days(self._value('time.age_days', row))} since the lead was created"
         return self._activity(criterion, row) if criterion in self._counted else self._telling(criterion, row)
@@ -66,7 +70,7 @@ class FactWriter:
 
     def _activity(self, criterion: str, row: int) -> str:
         kind = "any" if criterion == ANY_ACTIVITY else criterion
-        what = "event" if criterion == ANY_ACTIVITY else f"'{shown(criterion)}'"
+        what = "event" if criterion == ANY_ACTIVITY else f"'{self._named(criterion)}'"
         for window in self._features.windows_days:
             count = self._value(f"events.{kind}.count_{window}d", row)
             if count > 0:
@@ -83,13 +87,16 @@ class FactWriter:
         for feature in self._of.get(criterion, ()):
             value = self._value(feature.name, row)
             if not _absent(value) and value != 0:
-                return f"{shown(criterion)}: {_measured(feature, value)}"
-        return f"{shown(criterion)}: nothing so far"
+                return f"{self._named(criterion)}: {_measured(feature, value)}"
+        return f"{self._named(criterion)}: nothing so far"
 
     def _missing(self, row: int) -> str:
         names = [name for name in self._attributes if _absent(self._value(f"lead.{name}", row))]
-        listed = ", ".join(shown(name) for name in names[:3]) + (" …" if len(names) > 3 else "")
+        listed = ", ".join(self._named(name) for name in names[:3]) + (" …" if len(names) > 3 else "")
         return f"not supplied: {listed}"
+
+    def _named(self, criterion: str) -> str:
+        return shown(self._labels.get(criterion, criterion))
 
     def _value(self, name: str, row: int) -> Any:
         if name not in self._columns:

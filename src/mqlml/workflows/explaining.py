@@ -57,7 +57,7 @@ def explain(config: Config, lead_id: str, *, as_of: str | None = None, model: st
     scored = scorer.score(table, as_of=opened.moment)
     explanation = scored.explanation
     assert explanation is not None
-    facts = FactWriter(scorer.model.features, table)
+    facts = FactWriter(scorer.model.features, table, scorer.labels)
     parts = explanation.parts[0]
     return {
         "score": scored.scores.to_pylist()[0],

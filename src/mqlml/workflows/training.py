@@ -41,6 +41,7 @@ from mqlml.tape.build import build_features
 from mqlml.tape.engine import LocalEngine
 from mqlml.tape.traffic import Tally
 from mqlml.tape.vocabulary import learn_feature_set
+from mqlml.workflows.deciding import read_decisions, tests_to_weigh, weigh
 from mqlml.workflows.grounding import gather
 from mqlml.workflows.opening import Opened, Progress, Quiet, open_history, refuse_leaks
 
@@ -51,7 +52,7 @@ if TYPE_CHECKING:
     from mqlml.learning.judgement import Judgement
     from mqlml.learning.labels import Rows
     from mqlml.learning.model import Model
-    from mqlml.learning.training import Training
+    from mqlml.learning.training import Tested, Training
     from mqlml.learning.windows import Plan
     from mqlml.tape.engine import Engine
 
@@ -96,6 +97,7 @@ class _Learned:
     judgement: Judgement
     basis: Basis
     policy: Policy
+    criteria: Mapping[str, Any]
     tally: Tally
     notes: tuple[str, ...]
 
@@ -153,12 +155,12 @@ def _learn(opened: Opened, config: Config, progress: Progress) -> _Learned:
     tally = Tally()
     table = build_features(opened.history, mark_table(opened.people, rows.lead, rows.at), features, tally=tally)
     present, note = present_rule(opened.history, config, rows, opened.people, table=table)
-    recipe = Recipe(config.model.seed, config.model.bags, threads_of(config))
+    decided = read_decisions(config, features)
+    recipe = Recipe(config.model.seed, config.model.bags, threads_of(config), constraints=decided.constraints)
     judged = len(plan.rounds) - len(plan.frozen)
     progress.begin("Learning", recipe.bags + min(recipe.bags, JUDGED_BAGS) * judged)
-    training = train_model(
-        table, rows, features, plan, recipe=recipe, min_leads=config.model.min_level_count, step=progress.advance
-    )
+    least = config.model.min_level_count
+    training = train_model(table, rows, features, plan, recipe=recipe, min_leads=least, step=progress.advance)
     progress.begin("Judging")
     tested = training.tested
     tested.baselines.update(simpler_ways(table, rows, plan, present=present))
@@ -171,8 +173,24 @@ def _learn(opened: Opened, config: Config, progress: Progress) -> _Learned:
         worths=basis.worths,
         certifiable=basis.certifiable,
     )
-    notes = () if note is None else (note,)
-    return _Learned(opened, rows, plan, table, training, judgement, basis, policy, tally, notes)
+    if decided.forcing:
+        progress.begin("Weighing decisions on criteria", tests_to_weigh(decided))
+    weighed = weigh(
+        decided,
+        rows,
+        tested,
+        lambda changed: train_model(table, rows, features, plan, recipe=changed, min_leads=least).tested,
+        recipe=replace(recipe, bags=min(recipe.bags, JUDGED_BAGS)),
+        best=_share_of_mqls(policy, table, tested),
+        progress=progress.advance,
+    )
+    notes = (*decided.notes, *(() if note is None else (note,)))
+    return _Learned(opened, rows, plan, table, training, judgement, basis, policy, weighed, tally, notes)
+
+
+def _share_of_mqls(policy: Policy, table: pa.Table, tested: Tested) -> float:
+    values = policy.values(table.take(pa.array(tested.row)))
+    return float(np.mean(policy.mqls(tested.p, tested.row, values)))
 
 
 def threads_of(config: Config) -> int:
@@ -201,6 +219,7 @@ def _describe(learned: _Learned, config: Config) -> tuple[dict[str, Any], dict[s
         "golden.json": encode_json(make_golden_rows(model)),
         "training.json": encode_json(_settings(config, learned)),
         "report.json": encode_json(summary),
+        "criteria.json": encode_json(learned.criteria),
     }
     return summary, parts
 
@@ -217,7 +236,8 @@ def _summary(learned: _Learned, config: Config, shown_drivers: list[dict[str, An
         "evaluation": figures_of.evaluation(learned.judgement, rows),
         "plan": figures_of.plan_lines(learned.plan, rows),
         "audit": figures_of.audit_lines(opened.audit),
-        "drivers": shown_drivers,
+        "drivers": _labelled(shown_drivers, learned.criteria),
+        "criteria": learned.criteria,
         "scorecard": _scorecard(learned, config),
         "accounting": figures_of.accounting(opened.history.accounts),
         "traffic": learned.tally.lines(),
@@ -241,6 +261,12 @@ def _summary(learned: _Learned, config: Config, shown_drivers: list[dict[str, An
         },
         "versions": _versions(),
     }
+
+
+def _labelled(shown_drivers: list[dict[str, Any]], criteria: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Drivers with what people call them beside their names."""
+    labels = {mark["name"]: mark["label"] for mark in criteria["marks"] if mark["label"]}
+    return [{**driver, "label": labels.get(driver["criterion"])} for driver in shown_drivers]
 
 
 def _scorecard(learned: _Learned, config: Config) -> dict[str, Any]:
