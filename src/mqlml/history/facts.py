@@ -169,14 +169,25 @@ def _make_relation(session: Session, typed: Typed, mapped: Mapped, *, clean: boo
 
 
 def _scan(session: Session, typed: Typed, *, time: str, by_type: bool) -> list[dict[str, Any]]:
-    """Everything to be told about a table of facts, in one pass over it."""
-    kind = "event_type" if by_type else "NULL"
+    """Everything to be told about a table of facts.
+
+    One pass where all leads are known: DuckDB joins three times as fast when nothing but matches is asked for. Else a
+    second one over the rows of unknown leads.
+    """
     lead = NUMBER if NUMBER in typed.columns else "lead_id"
-    return session.rows(
-        f"SELECT t.{quoted(FAULT)} AS fault, coalesce(k.status, {UNKNOWN}) AS status, {kind} AS kind, count(*) AS n, "
-        f"count(*) FILTER (t.{quoted(time)} < k.created_at) AS early{typed.flag_counts()} "
-        f"FROM ({typed.sql}) AS t LEFT JOIN raw.known AS k ON k.{lead} = t.{lead} GROUP BY ALL"
-    )
+    kind = "event_type" if by_type else "NULL"
+    found: list[dict[str, Any]] = []
+    for join, status, early in (
+        ("JOIN", "k.status", f"count(*) FILTER (t.{quoted(time)} < k.created_at)"),
+        ("ANTI JOIN", str(UNKNOWN), "0"),
+    ):
+        if sum(group["n"] for group in found) < typed.raw.rows_in:
+            found += session.rows(
+                f"SELECT t.{quoted(FAULT)} AS fault, {status} AS status, {kind} AS kind, count(*) AS n, "
+                f"{early} AS early{typed.flag_counts()} "
+                f"FROM ({typed.sql}) AS t {join} raw.known AS k ON k.{lead} = t.{lead} GROUP BY ALL"
+            )
+    return found
 
 
 def _account(
