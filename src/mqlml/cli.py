@@ -122,18 +122,26 @@ def example(*, name: str, source: Path | None, out: Path, as_json: bool) -> None
 @cli.command()
 @_config
 @_as_of
+@click.option(
+    "--previous",
+    type=click.Path(path_type=Path),
+    help="An earlier extract of the leads: finds columns that were changed since.",
+)
 @_json
-def check(*, config_path: str, as_of: str | None, as_json: bool) -> int:
+def check(*, config_path: str, as_of: str | None, previous: Path | None, as_json: bool) -> int:
     """Look at a history as a training would: what is usable, what gives the outcome away, whether it suffices.
 
     Ends with 3 where a training would be refused.
+
+    \b
+    Example: mqlml check --previous ../2026-09/leads.parquet
     """
     from mqlml.workflows.checking import check as run
 
     progress = show.progress(quiet=_quiet())
     with progress:
         progress.begin("Checking the history")
-        found = run(_load(config_path), as_of=as_of)
+        found = run(_load(config_path), as_of=as_of, previous=previous)
     _result(found, show.check(found), as_json=as_json)
     return DataRefused.exit_code if found["problems"] else 0
 

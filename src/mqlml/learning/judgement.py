@@ -98,7 +98,7 @@ def judge(
         "ladder": ladder,
         "present": _against_present(rows, row, p, present, seed=seed),
         "reliability": reliability(won, p, lead, resampler),
-        "by_month": by_month(rows, tested),
+        "by_month": by_month(rows, tested, seed=seed),
         "by_segment": by_segment(won, p, lead, {k: v[row] for k, v in segments.items()}, resampler),
         "looks": _looks(rows, tested, plan, pooled=pooled),
     }

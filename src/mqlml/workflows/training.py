@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 
 from mqlml import __version__
 from mqlml.decision.choosing import set_policy
+from mqlml.decision.rules import rule_problems
 from mqlml.errors import DataRefused, EngineError
 from mqlml.history.writing import write_text
 from mqlml.learning.baselines import simpler_ways, source_feature
@@ -139,7 +140,8 @@ def report_path(bundle: Path) -> Path:
 
 
 def _learn(opened: Opened, config: Config, progress: Progress) -> _Learned:
-    if problems := present_problems(opened.history, config, attributes=opened.attributes):
+    rules = rule_problems(config.policy.rules, opened.history)
+    if problems := [*present_problems(opened.history, config, attributes=opened.attributes), *rules]:
         raise DataRefused(problems)
     rows = labelled_rows(opened.people, config, as_of=opened.moment)
     plan = plan_windows(rows, origins=config.model.origins, seed=config.model.seed, refit=config.model.refit)
