@@ -89,7 +89,7 @@ def set_policy(
     hot, nurture = _tier_bounds(seen, threshold, base_rate)
     return Policy(
         kind="+".join(b.rule for b in bounds),
-        rule=f"Hand over {_who(settings)} {' and '.join(b.text for b in bounds)}.",
+        rule=f"Hand over {_who(settings)} {_joined([b.text for b in bounds])}.",
         threshold=threshold,
         hot=hot,
         nurture=nurture,
@@ -235,6 +235,10 @@ def _span(window: Replay) -> dict[str, str | None]:
 def _promise(settings: config.Policy) -> str:
     target, confidence = 100 * (settings.precision or 0), 100 * settings.confidence
     return f"of whom at least {target:.3g} % win (certified at {confidence:.3g} %)"
+
+
+def _joined(texts: list[str]) -> str:
+    return " and ".join([*filter(None, [", ".join(texts[:-1])]), texts[-1]])
 
 
 def _who(settings: config.Policy) -> str:

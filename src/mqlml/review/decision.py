@@ -120,9 +120,9 @@ def _thresholds(replay: Replay, chosen: float) -> list[float]:
 
 
 def _curve(replay: Replay, chosen: float) -> list[float]:
-    """Rising thresholds up to where hardly a lead is left, the chosen one among them."""
-    top = min(float(np.quantile(replay.p, 0.999)), 0.95)
-    return sorted({chosen, *np.linspace(0, max(top, min(1.2 * chosen, 0.95)), _CURVE).tolist()})
+    """Rising thresholds up to thrice the chosen one, which is among them, or to where hardly a lead is left."""
+    top = min(float(np.quantile(replay.p, 0.999)), max(3 * chosen, 0.1))
+    return sorted({min(chosen, 0.99), *np.linspace(0, min(max(top, 1.2 * chosen), 0.95), _CURVE).tolist()})
 
 
 def _tiers(policy: Policy, replay: Replay, threshold: float) -> list[dict[str, Any]]:

@@ -62,6 +62,10 @@ max_age_days = 180                 # older leads are dormant, neither learned fr
 
 [policy]
 capacity_per_week = {capacity}{space}# about one eighth of the leads that come in a week now; sales can work no more
+# cost = 80                        # what working an MQL costs, and ...
+# value = "learned"                # ... what a win brings: a number, or learned from won leads by source
+# precision = 0.2                  # certified win rate of MQLs; needs refit = false in [model]
+# recall = 0.6                     # share of the wins to keep; floor = 0.05: least chance of an MQL
 # backlog_per_week = 5             # on top, of the leads that wait above the line
 # stay_at = 0.8                    # a lead on the list leaves it below this share of the threshold ...
 # min_days = 7                     # ... and not before so many days

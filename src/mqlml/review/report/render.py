@@ -94,7 +94,8 @@ def _view(summary: Mapping[str, Any]) -> dict[str, Any]:
 def _headline(summary: Mapping[str, Any]) -> str:
     decision = words.part(summary, "decision")
     threshold = words.number(decision, "threshold")
-    if threshold is not None:
+    # Where leads have values of their own the chance alone does not decide.
+    if threshold is not None and "value" not in str(decision.get("kind") or "").split("+"):
         return f"Hand over every lead whose chance to win is {words.line(threshold)} or more."
     if decision.get("rule"):
         return words.sentence(decision["rule"])
