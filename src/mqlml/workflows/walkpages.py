@@ -38,8 +38,8 @@ def headlines(summary: Mapping[str, Any]) -> list[str]:
 def _caught(total: Mapping[str, Any]) -> Iterator[str]:
     if total["won_leads"]:
         yield (
-            f"Of {total['won_leads']:,} leads won in these weeks after they had been candidates, {total['caught']:,} had "
-            f"been handed over before and {total['missed']:,} had not."
+            f"Of {total['won_leads']:,} leads won in these weeks after they had been candidates, {total['caught']:,} "
+            f"had been handed over before and {total['missed']:,} had not."
         )
 
 
