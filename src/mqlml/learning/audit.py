@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
     from mqlml.learning.audit_statistics import Closed, Column, Floats, Ints, Partition
 
-__all__ = ["AuditInput", "Finding", "audit_columns", "usable_columns"]
+__all__ = ["AuditInput", "Finding", "audit_columns", "in_order", "usable_columns"]
 
 _NOT_USED = frozenset({"constant", "unique-text", "date-text", "record-number"})
 _NOTHING = "nothing to do; it is not used"
@@ -117,8 +117,14 @@ def audit_columns(data: AuditInput, *, waive: Mapping[str, str]) -> tuple[Findin
     filled = {finding.column for _, finding in found if finding.check == "filled-after"}
     to_learn = [column for column in judged if column.name not in filled and not _not_learned(column)]
     found += [(0.0, finding) for column in to_learn for finding in shifts(column, data.won, data.created)]
-    found.sort(key=lambda pair: (_ORDER[pair[1].level], -pair[0], pair[1].column, pair[1].check))
-    return tuple(replace(finding, waived=waive.get(finding.column)) for _, finding in found)
+    found.sort(key=lambda pair: (-pair[0], pair[1].column, pair[1].check))
+    return in_order([finding for _, finding in found], waive=waive)
+
+
+def in_order(findings: Sequence[Finding], *, waive: Mapping[str, str]) -> tuple[Finding, ...]:
+    """Blocks first, then asks, then notes, otherwise in the order given; each with the reason for its waiver."""
+    ordered = sorted(findings, key=lambda finding: _ORDER[finding.level])
+    return tuple(replace(finding, waived=waive.get(finding.column)) for finding in ordered)
 
 
 def usable_columns(data: AuditInput, findings: Sequence[Finding]) -> tuple[str, ...]:
