@@ -124,6 +124,28 @@ def test_remember_when_past_weeks_are_walked_then_who_was_on_the_list_is_with_sa
     assert names(memory.control) == "e"
 
 
+def test_then_when_a_lead_is_missing_from_the_later_list_then_its_hand_over_is_remembered(tmp_path: Path) -> None:
+    first = a_list("ab", at_moment=MONDAY - 14 * DAY, control="c", waits="d")
+    later = Listed.of(
+        pa.table(
+            {
+                "lead_id": ["a", "e"],
+                "as_of": pa.array([MONDAY - 7 * DAY] * 2, pa.timestamp("us", "UTC")),
+                "is_mql": [False, True],
+                "mql_since": pa.array([None, MONDAY - 7 * DAY], pa.timestamp("us", "UTC")),
+            }
+        )
+    )
+    both = first.then(later)
+    assert both.lead_id.tolist() == ["a", "e", "b", "c"]
+    assert both.mql.tolist() == [False, True, True, False]
+    assert both.since[2] == MONDAY - 14 * DAY
+    assert both.at == MONDAY - 7 * DAY
+    memory = remembered(tmp_path, "", listed=both, handed_at_once=True)
+    assert names(memory.with_sales) == "be"
+    assert names(memory.control) == "c"
+
+
 def test_overrides_when_people_overrule_the_list_then_they_are_counted_with_their_reasons(tmp_path: Path) -> None:
     handovers = (
         "a,2024-03-04T00:00:00Z,override,,they asked\nb,2024-03-05T00:00:00Z,override,,\n"

@@ -67,6 +67,16 @@ class Listed:
             at=int(at.max(initial=LONG_AGO)),
         )
 
+    def then(self, later: Listed) -> Listed:
+        """A later list, and whoever was handed over before and is not on it: sales had them, or they slept."""
+        gone = (self.mql | self.control) & ~np.isin(self.lead_id.astype(str), later.lead_id.astype(str))
+        joined = {
+            name: np.r_[getattr(later, name), getattr(self, name)[gone]]
+            for name in ("lead_id", "mql", "control", "since")
+        }
+        waits = np.r_[later.waits, np.zeros(int(gone.sum()), dtype=bool)]
+        return Listed(**joined, waits=waits, at=later.at)
+
 
 @dataclass(frozen=True)
 class Memory:
@@ -177,6 +187,10 @@ def remember(
     places = None if listed is None else _places(people, listed.lead_id)
     if listed is not None and places is not None:
         memory = _listed(memory, listed, places, lead, len(people.group), handed_at_once=handed_at_once)
+    if handed_at_once and as_of is not None:
+        # Sales has a lead until its episode ends: one that begins anew is another chance.
+        was = memory.was & (people.episodes(as_of)[0][lead] <= memory.since)
+        memory = replace(memory, was=was, with_sales=was, since=np.where(was, memory.since, NEVER))
     if as_of is None or week is None:
         return memory
     handed = _Handed.before(history, as_of)
@@ -245,8 +259,7 @@ def _listed(
     since = np.where(was, spread(listed.since, absent=NEVER), NEVER)
     control = spread(listed.control, absent=False) if still_due else memory.control
     waited = spread(listed.waits, absent=False)
-    with_sales = was if handed_at_once else memory.with_sales
-    return replace(memory, was=was, since=since, waited=waited, control=control, with_sales=with_sales)
+    return replace(memory, was=was, since=since, waited=waited, control=control)
 
 
 def _used(

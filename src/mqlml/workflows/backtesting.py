@@ -107,8 +107,11 @@ def backtest(
         walk = _Walk.plan(opened, config, out, weeks, retrain_every_weeks)
         walk.claim(restart=restart)
         progress.begin("Walking past weeks", weeks)
+        before: Listed | None = None
         for number in range(weeks):
-            walk.week(number)
+            walk.week(number, before)
+            listed = Listed.of(pq.read_table(walk.file(number)))
+            before = listed if before is None else before.then(listed)
             progress.advance()
         progress.begin("Following what happened")
         facts = [json.loads(walk.file(number, "json").read_text()) for number in range(weeks)]
@@ -196,8 +199,8 @@ class _Walk:
         data = [settings, files, [origin.isoformat() for origin in self.origins], self.every]
         return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest() + "\n"
 
-    def week(self, number: int) -> None:
-        """Score and choose as of one past moment, unless that has been done."""
+    def week(self, number: int, before: Listed | None) -> None:
+        """Score and choose as of one past moment, unless that has been done; ``before`` is everybody listed so far."""
         if self.file(number).exists() and self.file(number, "json").exists():
             return
         scorer = self._scorer(number - number % self.every)
@@ -206,7 +209,6 @@ class _Walk:
         marks = mark_table(opened.people, lead, np.full(len(lead), opened.moment))
         table = build_features(self.history, marks, scorer.model.features)
         scores = scorer.score(table, as_of=opened.moment, reasons=self.config.policy.min_fit is not None).scores
-        before = Listed.of(pq.read_table(self.file(number - 1))) if number else None
         features = scorer.model.features
         choosing = Choosing(self.config, scorer.policy, opened, features, lead, before, walking=True)
         selection = choosing.select(scores)

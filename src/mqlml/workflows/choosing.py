@@ -18,7 +18,8 @@ from mqlml.decision.memory import overrides, remember, week_start
 from mqlml.decision.rules import Verdicts, apply_rules, rule_problems
 from mqlml.decision.selection import Candidates, applied_version, select
 from mqlml.errors import DataRefused, UsageError
-from mqlml.learning.snapshots import NEVER, as_microseconds, mark_table
+from mqlml.learning.moments import LONG_AGO, NEVER, as_microseconds
+from mqlml.learning.snapshots import mark_table
 from mqlml.operation.scoring import SCORES
 
 if TYPE_CHECKING:
@@ -200,7 +201,9 @@ def chosen(table: pa.Table, selection: Selection, start: int, *, policy_version:
         "is_mql": selection.is_mql[rows],
         "tier": pa.array(selection.tier[rows], pa.string()),
         "change": pa.array(selection.change[rows], pa.string()),
-        "mql_since": pa.array(since, pa.int64(), mask=since >= NEVER).cast(SCORES.field("mql_since").type),
+        "mql_since": pa.array(since, pa.int64(), mask=(since >= NEVER) | (since <= LONG_AGO)).cast(
+            SCORES.field("mql_since").type
+        ),
         "attached_to": pa.array(selection.attached_to[rows], pa.string()),
         "control": selection.control[rows],
         "rule": pa.array(selection.rule[rows], pa.string()),

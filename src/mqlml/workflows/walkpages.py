@@ -17,8 +17,7 @@ def headlines(summary: Mapping[str, Any]) -> list[str]:
         f"Handed over: {total['handed_over']:,} leads, of which {total['won']:,} were won within {days} days: "
         f"{_rate(total)}, promised {_percent(total['promised_win_rate'])} (mean chance "
         f"{_percent(total['mean_chance'])}).",
-        f"Of {total['won_leads']:,} leads won in these weeks after they had been candidates, {total['caught']:,} had "
-        f"been handed over before and {total['missed']:,} had not.",
+        *_caught(total),
         *_volume(total),
         *_present(summary["present"], days),
     ]
@@ -34,6 +33,14 @@ def headlines(summary: Mapping[str, Any]) -> list[str]:
         f"the threshold alone, {turns['enter_and_stay'] / weeks:.1f} with enter and stay thresholds."
     )
     return [*lines, *_control(summary["control"])]
+
+
+def _caught(total: Mapping[str, Any]) -> Iterator[str]:
+    if total["won_leads"]:
+        yield (
+            f"Of {total['won_leads']:,} leads won in these weeks after they had been candidates, {total['caught']:,} "
+            f"had been handed over before and {total['missed']:,} had not."
+        )
 
 
 def _volume(total: Mapping[str, Any]) -> Iterator[str]:
