@@ -9,7 +9,11 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 from history.histories import at, configured, reading
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from learning.worlds import t, world
 
+from mqlml.config import Config
 from mqlml.decision.memory import Listed, Memory, overrides, remember, week_start
 from mqlml.learning.snapshots import DAY, NEVER, as_microseconds, population
 from mqlml.tape.features import FeatureSet
@@ -138,3 +142,42 @@ def test_week_start_when_the_zone_is_far_then_monday_is_its_own(tmp_path: Path) 
     # Monday 03:00 in London is still Sunday in New York; clocks there moved on 10 March.
     assert week_start(datetime(2024, 3, 11, 3, tzinfo=UTC), config) == datetime(2024, 3, 4, 5, tzinfo=UTC)
     assert week_start(datetime(2024, 3, 11, 5, tzinfo=UTC), config) == datetime(2024, 3, 11, 4, tzinfo=UTC)
+
+
+ANSWERS = st.tuples(
+    st.integers(0, 5),  # lead
+    st.integers(0, 60),  # handed over on this day
+    st.sampled_from(["policy", "control", "override", None]),
+    st.sampled_from([None, 0.5, 3.0, 20.0]),  # days until rejected
+)
+
+
+@settings(max_examples=40)
+@given(st.lists(ANSWERS, max_size=12), st.lists(ANSWERS, max_size=6), st.integers(20, 60))
+def test_remember_when_hand_overs_come_later_then_nothing_is_remembered_otherwise(
+    some: list[Any], later: list[Any], day: int
+) -> None:
+    def told(rows: list[Any], *, whole: bool) -> list[dict[str, Any]]:
+        made = []
+        for lead, at_day, by, answer in rows:
+            rejected = None if answer is None else at_day + answer
+            rejected = rejected if whole or rejected is None or rejected < day else None
+            made.append({"lead_id": f"l{lead}", "handed_at": at_day, "by": by, "rejected_at": rejected})
+        return made
+
+    known = [row for row in some if row[1] < day]
+    future = [(lead, day + k, by, answer) for k, (lead, _, by, answer) in enumerate(later)]
+
+    def memory(handovers: list[dict[str, Any]]) -> Memory:
+        people = [{"lead_id": f"l{k}", "created_at": 0} for k in range(6)]
+        with world(people, handovers=handovers) as history:
+            who = population(history, history_config(), until=t(day))
+            return remember(history, who, np.arange(6), as_of=t(day), week=(t(day) or 0) - 3 * DAY)
+
+    first, second = memory(told(known, whole=False)), memory(told(known + future, whole=True))
+    for name, value in vars(first).items():
+        assert np.array_equal(value, getattr(second, name)), name
+
+
+def history_config() -> Config:
+    return Config.of({"leads": {"path": "leads.csv"}, "outcomes": {"path": "outcomes.csv"}})

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from mqlml.decision.rules import rule_problems
 from mqlml.errors import DataRefused
 from mqlml.history.reading import read_extract, read_history
 from mqlml.learning.audit import in_order
@@ -44,7 +45,7 @@ def check(config: Config, *, as_of: str | None = None, previous: Path | None = N
     -------
     dict
         ``as_of``, ``accounting``, ``notes``, ``audit``, ``population`` and ``plan`` where labels can be made, and
-        ``problems``: what would stop a training, in the words of its error.
+        ``problems``: what would stop a training or a scoring, in the words of its error.
 
     Raises
     ------
@@ -56,7 +57,8 @@ def check(config: Config, *, as_of: str | None = None, previous: Path | None = N
         if previous is not None:
             opened = _compared(opened, config, previous)
         present = present_problems(history, config, attributes=opened.attributes)
-        problems = [str(p) for p in (*blocking_problems(opened.audit, config), *present)]
+        rules = rule_problems(config.policy.rules, history)
+        problems = [str(p) for p in (*blocking_problems(opened.audit, config), *present, *rules)]
         found: dict[str, Any] = {
             "as_of": None if opened.as_of is None else opened.as_of.isoformat(),
             "accounting": figures_of.accounting(history.accounts),
