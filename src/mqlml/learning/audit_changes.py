@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from mqlml.history.edits import Edits
-    from mqlml.learning.audit_statistics import Flags, Floats, Ints
+    from mqlml.learning.audit_values import Flags, Floats, Ints
 
 __all__ = ["Extract", "changed_between", "edited_late"]
 
