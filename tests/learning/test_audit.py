@@ -10,7 +10,8 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from mqlml.learning.audit import AuditInput, Finding, audit_columns, usable_columns
-from mqlml.learning.audit_statistics import Closed, auc, judge_levels, read_column, split_closed
+from mqlml.learning.audit_statistics import Closed, auc, judge_levels, split_closed
+from mqlml.learning.audit_values import read_column
 
 DAY = 86_400_000_000
 START = 1_640_995_200_000_000

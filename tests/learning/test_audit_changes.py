@@ -80,7 +80,8 @@ def test_count_edits_when_changes_stand_around_the_decision_then_those_at_or_aft
     leads = [{"lead_id": name, "created_at": 1.0} for name in "abc"]
     with world(leads) as history:
         history.connection.execute(
-            "CREATE TABLE changes AS SELECT lead_id, make_timestamp(us) AS changed_at, field FROM (VALUES "
+            "CREATE TABLE changes AS SELECT lead_id, make_timestamp(us) AS changed_at, field, true AS has_old_value "
+            "FROM (VALUES "
             f"('a', {t(1)}, 'size'), ('a', {t(9)}, 'size'), ('b', {t(10)}, 'size'), ('b', {t(11)}, 'size'), "
             f"('c', {t(30)}, 'size'), ('c', {t(5)}, 'title')) AS v(lead_id, us, field)"
         )
@@ -90,12 +91,16 @@ def test_count_edits_when_changes_stand_around_the_decision_then_those_at_or_aft
             {"lead_id": list("abc"), "created": created, "decided": pa.array([t(10), t(10), None], pa.int64())}
         )
         found = count_edits(known, moments, until=int(t(20) or 0))
-        assert found == (Edits("size", 2, 1), Edits("title", 1, 0))
+        assert found == (Edits("size", 2, 1, 0), Edits("title", 1, 0, 0))
+        later = pa.table(
+            {"lead_id": list("abc"), "created": created, "decided": pa.array([t(0), t(0), t(9)], pa.int64())}
+        )
+        assert [e.unseen for e in count_edits(known, later, until=int(t(20) or 0))] == [2, 2]
         assert count_edits(history, moments, until=int(t(20) or 0)) == ()
 
 
 def test_edited_late_when_read_as_of_each_moment_then_it_is_a_note_and_a_wrong_declaration_is_asked_about() -> None:
-    edits = [Edits("size", 400, 90), Edits("title", 400, 90), Edits("gone", 400, 90), Edits("plan", 400, 0)]
+    edits = [Edits("size", 400, 90, 0), Edits("title", 400, 90, 0), Edits("gone", 400, 90, 0), Edits("plan", 400, 0, 0)]
     found = list(
         edited_late(edits, columns=["size", "title", "plan"], declared=frozenset({"title"}), leads=1_000, closed=500)
     )
@@ -104,3 +109,12 @@ def test_edited_late_when_read_as_of_each_moment_then_it_is_a_note_and_a_wrong_d
         ("ask", "changed-after-creation", "title"),
     ]
     assert found[0].figure == "changed at or after the decision for 90 of 500 closed leads"
+
+
+@pytest.mark.parametrize(("changed", "unseen", "found"), [(400, 200, True), (400, 20, False), (20, 200, False)])
+def test_edited_late_when_leads_are_older_than_their_history_then_it_asks_unless_changes_are_rare(
+    changed: int, unseen: int, found: bool
+) -> None:
+    edits = [Edits("size", changed, 0, unseen)]
+    checks = [f.check for f in edited_late(edits, columns=["size"], declared=frozenset(), leads=1_000, closed=500)]
+    assert checks == (["history-begins-late"] if found else [])

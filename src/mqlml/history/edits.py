@@ -15,11 +15,16 @@ __all__ = ["Edits", "count_edits"]
 
 @dataclass(frozen=True)
 class Edits:
-    """Leads whose field changed after they were created, and at or after their decision."""
+    """Leads whose field changed after they were created, and at or after their decision.
+
+    ``unseen`` leads were decided before the first known change of the field; where old values are told, today's value
+    stands for what they had all along.
+    """
 
     field: str
     after_creation: int
     after_decision: int
+    unseen: int
 
 
 def count_edits(history: History, moments: pa.Table, *, until: int) -> tuple[Edits, ...]:
@@ -44,10 +49,16 @@ def count_edits(history: History, moments: pa.Table, *, until: int) -> tuple[Edi
     try:
         rows = history.connection.execute(
             """
-            SELECT field, count(DISTINCT lead_id) FILTER (epoch_us(changed_at) > created),
-                   count(DISTINCT lead_id) FILTER (epoch_us(changed_at) >= decided)
-            FROM changes JOIN audited_leads USING (lead_id)
-            WHERE epoch_us(changed_at) < $1 GROUP BY field ORDER BY field
+            WITH edits AS (
+                SELECT field, count(DISTINCT lead_id) FILTER (epoch_us(changed_at) > created) AS after_creation,
+                       count(DISTINCT lead_id) FILTER (epoch_us(changed_at) >= decided) AS after_decision,
+                       min(epoch_us(changed_at)) AS first, bool_or(has_old_value) AS told
+                FROM changes JOIN audited_leads USING (lead_id)
+                WHERE epoch_us(changed_at) < $1 GROUP BY field
+            )
+            SELECT field, after_creation, after_decision,
+                   (SELECT count(*) FROM audited_leads WHERE decided < first AND told)
+            FROM edits ORDER BY field
             """,
             [until],
         ).fetchall()

@@ -18,23 +18,24 @@ from mqlml.learning.audit_checks import (
     Level,
     decides,
     differs,
-    filled_after,
     late_name,
     missing_tells,
-    open_leads,
     same_values,
     strong_value,
     too_strong,
 )
 from mqlml.learning.audit_copies import copies
+from mqlml.learning.audit_filling import filled_after, open_leads
 from mqlml.learning.audit_shift import shifts
+from mqlml.learning.audit_values import number_column, read_column
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     import pyarrow as pa
 
-    from mqlml.learning.audit_statistics import Closed, Column, Floats, Ints, Partition
+    from mqlml.learning.audit_statistics import Closed
+    from mqlml.learning.audit_values import Column, Floats, Ints, Partition
 
 __all__ = ["AuditInput", "Finding", "audit_columns", "in_order", "usable_columns"]
 
@@ -149,7 +150,7 @@ def _sort_columns(data: AuditInput) -> tuple[list[Column], list[Finding]]:
             remedy = "nothing to do; to use it, give its changes in the history table"
             notes.append(Finding("note", "state-column", name, "not used", why, remedy))
             continue
-        column = stat.read_column(name, data.attributes[name])
+        column = read_column(name, data.attributes[name])
         if column.distinct == 0 or (column.distinct == 1 and not column.missing.any()):
             figure = "no values at all" if column.distinct == 0 else "the same value for every lead"
             notes.append(Finding("note", "constant", name, figure, "it tells no lead from another", _NOTHING))
@@ -252,7 +253,7 @@ def _date_finding(evidence: Evidence, created: Ints | None) -> Finding:
         delay = column.days - created // _MICROSECONDS_A_DAY
         present = ~np.isnan(delay)
         after = float((delay[present] > 0).mean()) if present.any() else 0.0
-        area, _ = stat.column_auc(stat.number_column(column.name, delay).main, closed)
+        area, _ = stat.column_auc(number_column(column.name, delay).main, closed)
     figure = f"dates, {100 * after:.1f} % of them after the lead's creation" if known else "dates"
     if after >= 0.5 and not evidence.declared and (evidence.late or abs(area - 0.5) >= _DELAY_TELLS):
         why = "a date written after the lead's creation tells what happened to it later"

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from mqlml.history.edits import Edits
-    from mqlml.learning.audit_statistics import Flags, Floats, Ints
+    from mqlml.learning.audit_values import Flags, Floats, Ints
 
 __all__ = ["Extract", "changed_between", "edited_late"]
 
@@ -25,6 +25,8 @@ _FEWEST = 30
 # So many times as often as open leads: a field that is merely kept up to date changes for both alike.
 _TIED, _TIED_SHARE = 3.0, 0.05
 _SAME = 1e-9
+# So many changes would be known of leads that lie before the history, were they like the others.
+_LATE_SHARE, _LATE_CHANGES = 0.05, 10.0
 
 _WRONG = "today's value is not the one that was known when the lead was looked at"
 _STATE = "name it in [leads] state, or give its changes in the history table"
@@ -74,11 +76,22 @@ def edited_late(
             why = "it is declared as known at creation, yet [history] changes it; it is read as of each moment"
             remedy = "remove it from [leads] known_at_creation, or its corrections from [history]"
             yield Finding("ask", "changed-after-creation", edit.field, figure, why, remedy)
+        elif _begins_late(edit, leads, closed):
+            figure = f"{edit.unseen:,} of {closed:,} closed leads were decided before its first change in [history]"
+            why = "what they changed is not recorded, so that they seem to have had today's value all along"
+            remedy = "export the whole history, or leave leads that are older than it out with [leads] where"
+            yield Finding("ask", "history-begins-late", edit.field, figure, why, remedy)
         elif edit.after_decision > _LEAST_SHARE * closed:
             figure = f"changed at or after the decision for {edit.after_decision:,} of {closed:,} closed leads"
             why = "today's value was written once the outcome was known; it is read as of each moment instead"
             remedy = "nothing to do while [history] holds every change"
             yield Finding("note", "changed-after-closing", edit.field, figure, why, remedy)
+
+
+def _begins_late(edit: Edits, leads: int, closed: int) -> bool:
+    """Whether many leads lie before a history in which the field changes too often for that to be chance."""
+    expected = edit.unseen * edit.after_creation / max(leads - edit.unseen, 1)
+    return edit.unseen >= max(_FEWEST, _LATE_SHARE * closed) and expected >= _LATE_CHANGES
 
 
 def changed_between(

@@ -13,7 +13,8 @@ from mqlml.learning.audit_checks import Finding
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from mqlml.learning.audit_statistics import Closed, Column, Flags, Floats, Ints
+    from mqlml.learning.audit_statistics import Closed
+    from mqlml.learning.audit_values import Column, Flags, Floats, Ints
 
 Hashes = npt.NDArray[np.uint64]
 

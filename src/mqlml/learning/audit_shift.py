@@ -11,7 +11,7 @@ from mqlml.learning.audit_checks import Finding
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from mqlml.learning.audit_statistics import Column, Flags, Floats, Ints
+    from mqlml.learning.audit_values import Column, Flags, Floats, Ints
 
 __all__ = ["shifts"]
 
