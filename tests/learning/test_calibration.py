@@ -49,6 +49,26 @@ def test_fit_calibrator_when_base_rates_move_then_the_slope_stays_and_the_interc
     assert found.intercept == pytest.approx(21 / 13, abs=0.05)
 
 
+def test_fit_calibrator_when_windows_differ_by_chance_only_then_all_of_them_set_the_level() -> None:
+    generator = np.random.default_rng(5)
+    errors = []
+    for _ in range(40):
+        raw = np.zeros(400)
+        won = (generator.random(400) < 0.5).astype(float)
+        found = fit_calibrator(raw, won, winning_leads=int(won.sum()), window=np.repeat(np.arange(4), 100))
+        errors.append(found.intercept**2)
+    # All 400 rows give a variance of 1 / (400 / 4); the newest windows alone twice that.
+    assert np.mean(errors) < 0.015
+
+
+def test_fit_calibrator_when_a_lead_is_seen_often_then_its_windows_seem_less_different() -> None:
+    raw, won = np.zeros(400), np.r_[np.tile([1.0, 0.0], 100), np.tile([1.0, 1.0, 0.0, 0.0, 0.0], 40)]
+    window = np.repeat([0, 1], 200)
+    once = fit_calibrator(raw, won, winning_leads=int(won.sum()), window=window)
+    often = fit_calibrator(raw, won, winning_leads=50, window=window)
+    assert often.intercept > once.intercept
+
+
 def test_fit_calibrator_when_a_window_has_no_win_then_the_map_stays_finite() -> None:
     raw, won = overconfident(2_000, seed=6)
     window = np.repeat([0, 1], 1_000)

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from mqlml.learning.encoder import Encoder, fit_encoder, mask_levels
+from mqlml.learning.encoder import Encoder, fit_encoder, mask_levels, without_repeats
 from mqlml.tape.features import Feature
 
 
@@ -99,3 +99,36 @@ def test_mask_levels_when_fitted_then_some_leads_have_an_unseen_level(encoder: E
 
 def test_to_dict_when_written_as_json_then_the_encoder_comes_back(encoder: Encoder) -> None:
     assert Encoder.from_dict(json.loads(json.dumps(encoder.to_dict()))) == encoder
+
+
+def test_without_repeats_when_a_column_says_what_an_earlier_one_says_then_it_goes() -> None:
+    size = np.arange(90.0) / 10
+    other = np.random.default_rng(0).normal(size=90)
+    table = pa.table({"lead.size": size, "lead.cents": -100 * size, "lead.other": other, "lead.near": size + other})
+    columns = [feature(name) for name in table.column_names]
+    encoder = fit_encoder(table, columns, lead=LEADS[:90], min_leads=10)
+    fewer, matrix = without_repeats(encoder, encoder.transform(table))
+    assert [c.feature for c in fewer.columns] == ["lead.size", "lead.other", "lead.near"]
+    assert np.array_equal(matrix, fewer.transform(table))
+
+
+def test_without_repeats_when_a_level_says_what_another_column_says_then_it_stays() -> None:
+    team = ["a", "b"] * 45
+    table = pa.table({"lead.team": text(team), "lead.is_a": np.equal(team, "a").astype(float)})
+    columns = [feature("lead.team", kind="category"), feature("lead.is_a")]
+    encoder = fit_encoder(table, columns, lead=LEADS[:90], min_leads=10)
+    fewer, _ = without_repeats(encoder, encoder.transform(table))
+    assert [(c.feature, c.kind) for c in fewer.columns] == [
+        ("lead.team", "level"),
+        ("lead.team", "level"),
+        ("lead.team", "other"),
+    ]
+
+
+@pytest.mark.parametrize(("usual", "least", "kept"), [(95, 5, True), (95, 6, False), (3, 60, True), (50, 50, True)])
+def test_fit_encoder_when_few_rows_differ_from_the_most_common_number_then_it_is_left_out(
+    usual: int, least: int, kept: bool
+) -> None:
+    table = pa.table({"lead.size": np.where(np.arange(100) < usual, 7.0, np.arange(100.0))})
+    encoder = fit_encoder(table, [feature("lead.size")], lead=LEADS, min_leads=least)
+    assert bool(encoder.columns) == kept

@@ -10,11 +10,12 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from history.histories import configured, reading
-from learning.simulated import FEATURES, Simulated, simulate
+from learning.simulated import FEATURES, GENERATORS, Simulated, simulate
 from scipy.special import expit
 
 from mqlml.errors import DataRefused
 from mqlml.learning.baselines import simpler_ways
+from mqlml.learning.evaluation import log_loss
 from mqlml.learning.judgement import Judgement, judge
 from mqlml.learning.labels import labelled_rows
 from mqlml.learning.measures import accuracy, measure
@@ -25,6 +26,7 @@ from mqlml.learning.training import train_model
 from mqlml.learning.windows import plan_windows
 
 SIGNAL = ("ready", "not better")
+SIZES = (10, 30, 100, 300, 1_000)
 
 
 def shuffled(data: Simulated, *, seed: int) -> Simulated:
@@ -59,6 +61,29 @@ def test_verdict_when_labels_are_shuffled_then_a_signal_is_claimed_at_most_5_tim
 def test_verdict_when_labels_are_shuffled_then_no_signal_is_claimed_and_without_shuffling_it_is() -> None:
     assert not set(verdicts_of_shuffled(range(2))) & set(SIGNAL)
     assert judged(simulate("many weak", seed=0, won=300, lost=300), seed=0).verdict["code"] in SIGNAL
+
+
+def excess_loss(kind: str, size: int, *, seed: int) -> float:
+    """Log loss of the shipped model on 4,000 fresh leads less that of the rate it was trained on."""
+    data = simulate(kind, seed=seed, won=size, lost=size)
+    plan = plan_windows(data.rows, origins=4, seed=seed)
+    model = train_model(data.table, data.rows, FEATURES, plan, recipe=Recipe(seed, 3, 1), min_leads=20).model
+    fresh = simulate(kind, seed=1_000_000 + seed, won=2_000, lost=2_000)
+    won, ones = fresh.rows.won, np.ones(len(fresh.rows))
+    base = np.full(len(won), data.rows.base_rate)
+    return log_loss(won, model.probability(fresh.table), ones) - log_loss(won, base, ones)
+
+
+@pytest.mark.slow
+def test_model_when_histories_are_tiny_to_large_then_it_is_hardly_ever_worse_than_the_base_rate() -> None:
+    excess = [excess_loss(kind, size, seed=seed) for kind in GENERATORS for size in SIZES for seed in range(4)]
+    fine = sum(value <= 0.005 for value in excess)
+    assert fine >= 0.95 * len(excess), f"{fine} of {len(excess)}; the worst by {max(excess):.3f}"
+
+
+@pytest.mark.parametrize("kind", ["noise", "words"])
+def test_model_when_ten_were_won_and_ten_were_not_then_it_is_no_worse_than_the_base_rate(kind: str) -> None:
+    assert excess_loss(kind, 10, seed=0) <= 0.005
 
 
 def population_of(accounts: int, *, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:

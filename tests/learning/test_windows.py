@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mqlml.errors import GateClosed
 from mqlml.learning.censoring import Watched
 from mqlml.learning.labels import Rows, Young
 from mqlml.learning.snapshots import DAY, NEVER
@@ -54,6 +55,45 @@ def test_plan_windows_when_history_is_shorter_than_two_horizons_then_accounts_ar
     assert plan.tested().all()
     for r in plan.rounds:
         assert not set(rows.group[r.fit]) & set(rows.group[r.test])
+
+
+def spanning(*, accounts: int, leads: int = 2_000, seed: int = 0) -> Rows:
+    """One row a lead, two a day, of accounts that have leads throughout the history."""
+    generator = np.random.default_rng(seed)
+    lead = np.arange(leads)
+    at = lead // 2 * DAY
+    won = (generator.random(leads) < 0.4).astype(float)
+    return Rows(lead, at, at, at + 30 * DAY, won, generator.integers(0, accounts, leads), "horizon")
+
+
+def test_plan_windows_when_accounts_span_the_history_then_it_is_forward_in_parts_of_the_accounts() -> None:
+    rows = spanning(accounts=80)
+    plan = plan_windows(rows, origins=4, seed=0)
+    assert plan.mode == "forward"
+    assert [r.part for r in plan.rounds] == [p for p in ("calibrate", "certify", "compare", "test") for _ in range(4)]
+    assert "each window was predicted in 4 parts" in plan.sentence
+    assert np.sum([r.test for r in plan.rounds], axis=0).max() == 1
+    for r in plan.rounds:
+        assert r.origin is not None
+        assert (rows.known[r.fit] <= r.origin).all()
+        assert (rows.at[r.test] >= r.origin).all()
+        assert not set(rows.group[r.fit]) & set(rows.group[r.test])
+
+
+def test_plan_windows_when_one_account_holds_every_lead_then_the_sentence_names_accounts_not_wins() -> None:
+    rows = spanning(accounts=1)
+    plan = plan_windows(rows, origins=4, seed=0)
+    assert plan.mode == "cross-fitted"
+    assert "accounts have leads throughout the history, and without those tested 0 of" in plan.sentence
+    assert "too few won leads" not in plan.sentence
+
+
+def test_plan_windows_when_wins_are_few_then_the_sentence_counts_them() -> None:
+    plan = plan_windows(weekly_rows(weeks=60, leads_a_week=4, rate=0.2), origins=4, seed=0)
+    assert plan.mode == "cross-fitted"
+    assert "too few won leads (" in plan.sentence
+    assert "(40 and 20" not in plan.sentence
+    assert "40 and 20 are needed" in plan.sentence
 
 
 def test_plan_windows_when_there_is_no_time_then_it_is_static() -> None:
@@ -119,3 +159,31 @@ def test_plan_windows_when_some_snapshots_are_young_then_they_are_fitted_on_and_
         assert (rows.known[r.fit] > r.origin).any(), "young ones among them, as they were then"
         early = (rows.known > r.origin) & r.fit
         assert (then.won[early] == 1).all(), "here only wins tell a label before the horizon is over"
+
+
+def test_plan_windows_when_not_refitted_then_one_model_predicts_the_last_windows() -> None:
+    rows = weekly_rows(weeks=100, leads_a_week=20)
+    plan = plan_windows(rows, origins=4, seed=0, refit=False)
+    assert [r.part for r in plan.frozen] == ["certify", "compare", "test"]
+    first = plan.frozen[0]
+    for r in plan.frozen:
+        assert r.origin == first.origin
+        assert (r.fit == first.fit).all()
+        assert (rows.known[r.fit] <= first.origin).all()
+        assert not set(rows.group[r.fit]) & set(rows.group[r.test])
+    assert "certified here" in next(p.purpose for p in plan.parts if p.part == "certify")
+    usual = plan_windows(rows, origins=4, seed=0)
+    assert not usual.frozen
+    assert (usual.rounds[1].fit == first.fit).all()
+
+
+def test_plan_windows_when_not_refitted_and_two_tests_fit_then_they_certify_and_test() -> None:
+    plan = plan_windows(weekly_rows(weeks=100, leads_a_week=20), origins=2, seed=0, refit=False)
+    assert [r.part for r in plan.rounds] == ["certify", "test"]
+
+
+def test_plan_windows_when_not_refitted_and_the_history_is_short_then_it_says_what_is_needed() -> None:
+    with pytest.raises(GateClosed, match=r"needs two forward tests.*about 40 before the first and 20 in each"):
+        plan_windows(weekly_rows(weeks=20, leads_a_week=40, horizon_days=200), origins=4, seed=0, refit=False)
+    with pytest.raises(GateClosed, match=r"origins is 1\. Hint: set \[model\] origins = 4"):
+        plan_windows(weekly_rows(weeks=100, leads_a_week=20), origins=1, seed=0, refit=False)

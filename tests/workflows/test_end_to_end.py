@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tomllib
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,17 @@ from workflows.conftest import AS_OF, Run
 from mqlml.operation.scoring import SCORES
 
 pytestmark = pytest.mark.training
+
+RULES = """
+[[policy.rules]]
+name = "not our market"
+when = {column = "industry", value = "software"}
+then = "never"
+[[policy.rules]]
+name = "asked to be called"
+when = {event = "webinar_registered", window_days = 30}
+then = "always"
+"""
 
 
 def scores(run: Run, folder: Path, out: str, *more: object, as_of: str = AS_OF) -> pd.DataFrame:
@@ -123,14 +135,57 @@ def test_score_when_an_earlier_list_is_given_then_changes_are_named(copy: Path, 
     later = scores(run, copy, "b.parquet", "--previous", copy / "a.parquet")
     before = set(earlier[earlier.is_mql].lead_id)
     for row in later.itertuples():
-        expected = {(1, 1): "stays", (1, 0): "new", (0, 1): "leaves", (0, 0): "none"}
-        assert row.change == expected[int(row.is_mql), int(row.lead_id in before)]
+        expected = {(1, 1): ["stays"], (1, 0): ["new"], (0, 1): ["leaves"], (0, 0): ["none", "waits"]}
+        assert row.change in expected[int(row.is_mql), int(row.lead_id in before)]
+    stays = later[later.change == "stays"]
+    assert len(stays)
+    assert (stays.mql_since == pd.Timestamp("2026-03-25", tz="UTC")).all()
+    assert (later[later.change == "new"].mql_since == pd.Timestamp(AS_OF, tz="UTC")).all()
+    assert later[~later.is_mql].mql_since.isna().all()
     same = run(
         "score", "--config", copy / "mqlml.toml", "--as-of", AS_OF, "--out", copy / "c.parquet",
         "--previous", copy / "b.parquet",
     )  # fmt: skip
     assert same.code == 2
     assert "not older than this run" in same.err
+
+
+def test_score_when_sales_can_take_so_many_a_week_then_the_rest_wait_and_the_backlog_has_a_rate(
+    copy: Path, run: Run
+) -> None:
+    first = scores(run, copy, "a.parquet")
+    settings = copy / "mqlml.toml"
+    a_week = tomllib.loads(settings.read_text())["policy"]["capacity_per_week"]
+    assert (first.change == "new").sum() == first.is_mql.sum() <= a_week
+    settings.write_text(settings.read_text().replace("[policy]", "[policy]\nbacklog_per_week = 5"))
+    more = scores(run, copy, "b.parquet")
+    assert more.is_mql.sum() == min(5, int((first.change == "waits").sum())) + first.is_mql.sum()
+    assert set(first[first.is_mql].lead_id) < set(more[more.is_mql].lead_id)
+    assert (more.policy_version != first.policy_version).all()
+
+
+def test_score_when_rules_stand_beside_the_model_then_they_decide_and_are_counted(copy: Path, run: Run) -> None:
+    settings = copy / "mqlml.toml"
+    before = scores(run, copy, "a.parquet")
+    settings.write_text(settings.read_text() + RULES)
+    ran = run("score", "--config", settings, "--as-of", AS_OF, "--out", copy / "b.parquet", "--json")
+    assert ran.code == 0, ran.err
+    after = pd.read_parquet(copy / "b.parquet")
+    assert before.probability.equals(after.probability), "a rule never changes a chance"
+    leads = pd.read_parquet(copy / "leads.parquet").set_index("lead_id").loc[after.lead_id]
+    out = (leads.industry == "software").to_numpy()
+    never = after[after.rule == "not our market"]
+    assert out.sum() == len(never) == ran.json["selection"]["rules"]["not our market"]
+    assert not never.is_mql.any()
+    assert set(never.tier) == {"cold"}
+    asked = after[after.rule == "asked to be called"]
+    assert len(asked)
+    assert asked.is_mql.all()
+    assert (asked.change == "new").all()
+    settings.write_text(settings.read_text().replace('event = "webinar_registered"', 'event = "webinr_registered"'))
+    wrong = run("score", "--config", settings, "--as-of", AS_OF, "--out", copy / "c.parquet")
+    assert wrong.code == 3
+    assert "[[policy.rules]] names the event 'webinr_registered'" in wrong.err
 
 
 @pytest.mark.parametrize("out", ["scores.csv", "scores.duckdb", "partitions"])

@@ -70,7 +70,10 @@ def read_leads(
     leads = config.leads
     mapped, taken = _map(findings, raw, config)
     _check_lists(findings, raw, config)
-    attributes = choose_attributes(session, findings, raw, leads=leads, taken=[*taken, *outcome_columns], kinds=kinds)
+    # Rules beside the model may look at columns that the model must not.
+    beside = config.policy.columns_beside
+    wider = leads.model_copy(update={"exclude": tuple(name for name in leads.exclude if name not in beside)})
+    attributes = choose_attributes(session, findings, raw, leads=wider, taken=[*taken, *outcome_columns], kinds=kinds)
     if mapped is None:
         return None
     typed = type_table(
@@ -158,6 +161,9 @@ def _check_lists(findings: Findings, raw: Raw, config: Config) -> None:
         for name in getattr(config.leads, key):
             if name not in raw.columns:
                 report_missing(findings, raw, key=f"[leads] {key}", name=name)
+    team = config.policy.capacity_by
+    if team is not None and team not in raw.columns:
+        report_missing(findings, raw, key="[policy] capacity_by", name=team)
 
 
 def _selected(raw: Raw, attributes: tuple[AttributeColumn, ...], where: str | None) -> str:

@@ -26,6 +26,8 @@ from mqlml.learning.audit_checks import (
     strong_value,
     too_strong,
 )
+from mqlml.learning.audit_copies import copies
+from mqlml.learning.audit_shift import shifts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -34,14 +36,13 @@ if TYPE_CHECKING:
 
     from mqlml.learning.audit_statistics import Closed, Column, Floats, Ints, Partition
 
-__all__ = ["AuditInput", "Finding", "audit_columns", "usable_columns"]
+__all__ = ["AuditInput", "Finding", "audit_columns", "in_order", "usable_columns"]
 
 _NOT_USED = frozenset({"constant", "unique-text", "date-text", "record-number"})
 _NOTHING = "nothing to do; it is not used"
 _ORDER = {"block": 0, "ask": 1, "note": 2}
 _SINCE_1990 = 631_152_000_000_000
 _MICROSECONDS_A_DAY = 86_400_000_000
-_UNSEEN, _SHIFTED = 0.10, 0.30
 _DELAY_TELLS = 0.15
 _ID_WORDS = frozenset({"id", "ids", "uuid", "guid", "key", "number", "nr", "no", "index", "row"})
 
@@ -91,7 +92,8 @@ def audit_columns(data: AuditInput, *, waive: Mapping[str, str]) -> tuple[Findin
     Returns
     -------
     tuple of Finding
-        "block" first, then "ask", then "note"; the strongest first. At most one block or ask a column.
+        "block" first, then "ask", then "note"; the strongest first. At most one block or ask an attribute; what is
+        found of the leads themselves stands under ``lead_id``.
 
     Examples
     --------
@@ -110,9 +112,19 @@ def audit_columns(data: AuditInput, *, waive: Mapping[str, str]) -> tuple[Findin
         evidence = _measure(judged, closed, data.declared)
         found += [(e.strength, finding) for e, finding in _judge(evidence, data, closed)]
         found += [(0.0, finding) for finding in _id_order(data, closed)]
-    found += [(0.0, finding) for column in judged for finding in _shift(column, data.created)]
-    found.sort(key=lambda pair: (_ORDER[pair[1].level], -pair[0], pair[1].column, pair[1].check))
-    return tuple(replace(finding, waived=waive.get(finding.column)) for _, finding in found)
+        told = [column for column in judged if _not_learned(column) != "record-number"]
+        found += [(0.0, finding) for finding in copies(told, closed)]
+    filled = {finding.column for _, finding in found if finding.check == "filled-after"}
+    to_learn = [column for column in judged if column.name not in filled and not _not_learned(column)]
+    found += [(0.0, finding) for column in to_learn for finding in shifts(column, data.won, data.created)]
+    found.sort(key=lambda pair: (-pair[0], pair[1].column, pair[1].check))
+    return in_order([finding for _, finding in found], waive=waive)
+
+
+def in_order(findings: Sequence[Finding], *, waive: Mapping[str, str]) -> tuple[Finding, ...]:
+    """Blocks first, then asks, then notes, otherwise in the order given; each with the reason for its waiver."""
+    ordered = sorted(findings, key=lambda finding: _ORDER[finding.level])
+    return tuple(replace(finding, waived=waive.get(finding.column)) for finding in ordered)
 
 
 def usable_columns(data: AuditInput, findings: Sequence[Finding]) -> tuple[str, ...]:
@@ -272,23 +284,3 @@ def _id_order(data: AuditInput, closed: Closed) -> Iterator[Finding]:
     yield Finding(
         level, "id-order", "lead_id", figure, why, "check how the list was made; ids are never used as a feature"
     )
-
-
-def _shift(column: Column, created: Ints | None) -> Iterator[Finding]:
-    """Whether the newest tenth of the leads looks unlike those before."""
-    if created is None or len(created) < 300 or _not_learned(column):
-        return
-    newest = created >= np.quantile(created, 0.9)
-    size = len(column.main.labels)
-    new, old = (np.bincount(column.main.codes[side], minlength=size) for side in (newest, ~newest))
-    if not new.sum() or not old.sum():
-        return
-    unseen = float(new[old == 0].sum() / new.sum())
-    distance = float(np.abs(new / new.sum() - old / old.sum()).sum() / 2)
-    chance = float(np.sqrt(size / (2 * new.sum())))
-    if unseen < _UNSEEN and distance < _SHIFTED + chance:
-        return
-    figure = f"{100 * distance:.0f} % of the newest tenth of the leads would have to change to look like those before"
-    figure += f"; {100 * unseen:.1f} % hold a value not seen before" if unseen else ""
-    why = "what was learned from older leads may not hold for new ones"
-    yield Finding("note", "shift", column.name, figure, why, "check whether the field is still filled in the same way")

@@ -73,8 +73,28 @@ def fit_calibrator(
     bounded = float(np.clip(slope, *_SLOPE_RANGE))
     if bounded != slope:
         _, intercepts = _newton(bounded * raw, won, window, weight, with_slope=False)
-    recent = _FADING ** np.arange(len(intercepts))[::-1]
-    return Calibrator(slope=bounded, intercept=float(np.average(intercepts, weights=recent)))
+    rows_per_lead = max(float(won.sum()) / max(winning_leads, 1), 1.0)
+    evidence = _evidence(bounded * raw, intercepts, window, weight) / rows_per_lead
+    return Calibrator(slope=bounded, intercept=_level(intercepts, evidence))
+
+
+def _evidence(raw: Floats, intercepts: Floats, window: npt.NDArray[np.int64], weight: Floats | None) -> Floats:
+    """Information on the intercept of each window: one over its variance."""
+    p = expit(raw + intercepts[window])
+    curve = np.maximum(p * (1 - p), 1e-9)
+    return np.asarray(np.bincount(window, curve if weight is None else weight * curve, len(intercepts)), dtype=float)
+
+
+def _level(intercepts: Floats, evidence: Floats) -> float:
+    """Intercept for the future: the newer windows' as far as windows differ by more than chance, else that of all.
+
+    The share of their spread that chance does not explain is that of Higgins and Thompson (2002).
+    """
+    together = float(np.average(intercepts, weights=evidence))
+    spread = float((evidence * (intercepts - together) ** 2).sum())
+    moved = max(0.0, 1.0 - (len(intercepts) - 1) / spread) if spread > 0 else 0.0
+    newer = float(np.average(intercepts, weights=_FADING ** np.arange(len(intercepts))[::-1]))
+    return together + moved * (newer - together)
 
 
 def _newton(

@@ -1,4 +1,4 @@
-"""Conditions with points, as a team writes down its present rule, evaluated on features as of each snapshot."""
+"""Conditions as a team writes down its rules, with points or without, evaluated on features as of each snapshot."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from mqlml.tape.columns import RESERVED
 from mqlml.tape.features import Attribute, FeatureSet
 
 if TYPE_CHECKING:
-    from mqlml.config import PresentCondition
+    from mqlml.config import Condition, PresentCondition
     from mqlml.history.contract import History
 
-__all__ = ["ANY", "feature_of", "needed_features", "points_of", "problems_of"]
+__all__ = ["ANY", "feature_of", "holds", "needed_features", "points_of", "problems_of"]
 
 Floats = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
@@ -38,18 +38,19 @@ _ORDERED: dict[str, Callable[..., Flags]] = {
 
 
 def problems_of(
-    conditions: Sequence[PresentCondition],
+    conditions: Sequence[Condition],
     history: History,
     *,
     changed: Collection[str],
     attributes: Collection[str],
     dated: bool,
+    setting: str = "[[policy.present]]",
 ) -> list[Problem]:
     """List the conditions that could only be judged by what was known later, or not at all.
 
     Parameters
     ----------
-    conditions : sequence of PresentCondition
+    conditions : sequence of Condition
     history : History
     changed : collection of str
         Fields with a field history.
@@ -57,24 +58,26 @@ def problems_of(
         Columns of the leads known to hold what they held at creation.
     dated : bool
         Whether leads have dates, without which events cannot be counted.
+    setting : str
+        Where the conditions stand, for the messages.
     """
     types = set(history.event_type_counts())
     found = [
-        _column_problem(c, history, changed, attributes)
+        _column_problem(c, history, changed, attributes, setting)
         if c.column is not None
-        else _event_problem(c, types, dated=dated)
+        else _event_problem(c, types, setting, dated=dated)
         for c in conditions
     ]
     return [problem for problem in found if problem is not None]
 
 
 def _column_problem(
-    condition: PresentCondition, history: History, changed: Collection[str], attributes: Collection[str]
+    condition: Condition, history: History, changed: Collection[str], attributes: Collection[str], setting: str
 ) -> Problem | None:
     name = str(condition.column)
     table = history.attributes
     if name not in changed and name not in table.column_names:
-        what = "[[policy.present]] names a column that is neither an attribute of the leads nor a field of [history]"
+        what = f"{setting} names a column that is neither an attribute of the leads nor a field of [history]"
         return Problem("present-rule", _WHERE, what, "correct the name, or remove the condition", column=name)
     if name not in changed and name not in attributes:
         what = "the column is known only as today's value, which may have been set after the outcome"
@@ -90,17 +93,17 @@ def _column_problem(
     return None
 
 
-def _event_problem(condition: PresentCondition, types: set[str], *, dated: bool) -> Problem | None:
+def _event_problem(condition: Condition, types: set[str], setting: str, *, dated: bool) -> Problem | None:
     if not dated:
         what = f"events such as '{condition.event}' cannot be counted in a history without dates"
         return Problem("present-rule", _WHERE, what, "remove the condition, or supply [leads] created_at")
     if condition.event == ANY or condition.event in types - RESERVED:
         return None
-    what = f"[[policy.present]] names the event '{condition.event}', and no event has this type"
+    what = f"{setting} names the event '{condition.event}', and no event has this type"
     return Problem("present-rule", _WHERE, what, "write the type as it stands in [events]")
 
 
-def needed_features(conditions: Sequence[PresentCondition], history: History, changed: Collection[str]) -> FeatureSet:
+def needed_features(conditions: Sequence[Condition], history: History, changed: Collection[str]) -> FeatureSet:
     """Features that hold everything the conditions ask for."""
     columns = {str(c.column): c for c in conditions if c.column is not None}
     windows = {c.window_days for c in conditions if c.window_days is not None}
@@ -118,7 +121,7 @@ def needed_features(conditions: Sequence[PresentCondition], history: History, ch
     )
 
 
-def _attribute(condition: PresentCondition, history: History, changed: Collection[str]) -> Attribute:
+def _attribute(condition: Condition, history: History, changed: Collection[str]) -> Attribute:
     name, table = str(condition.column), history.attributes
     if name in table.column_names:
         number = pa.types.is_floating(table.schema.field(name).type)
@@ -127,7 +130,7 @@ def _attribute(condition: PresentCondition, history: History, changed: Collectio
     return Attribute(name, "number" if number else "category", "history" if name in changed else "creation")
 
 
-def feature_of(condition: PresentCondition) -> str:
+def feature_of(condition: Condition) -> str:
     """Name of the feature that holds what a condition looks at."""
     if condition.column is not None:
         return f"lead.{condition.column}"
@@ -139,15 +142,20 @@ def points_of(conditions: Sequence[PresentCondition], table: pa.Table) -> Floats
     """Sum of the points of the conditions that each row meets, shape (rows,)."""
     points = np.zeros(table.num_rows)
     for condition in conditions:
-        points += condition.points * (_column_met if condition.event is None else _event_met)(condition, table)
+        points += condition.points * holds(condition, table)
     return points
 
 
-def _event_met(condition: PresentCondition, table: pa.Table) -> Flags:
+def holds(condition: Condition, table: pa.Table) -> Flags:
+    """Whether each row of a table with the features asked for meets a condition, shape (rows,)."""
+    return (_column_met if condition.event is None else _event_met)(condition, table)
+
+
+def _event_met(condition: Condition, table: pa.Table) -> Flags:
     return np.nan_to_num(table[feature_of(condition)].to_numpy()) >= condition.at_least  # type: ignore[no-any-return]
 
 
-def _column_met(condition: PresentCondition, table: pa.Table) -> Flags:
+def _column_met(condition: Condition, table: pa.Table) -> Flags:
     column = table[feature_of(condition)].combine_chunks()
     if pa.types.is_floating(column.type):
         values = column.fill_null(np.nan).to_numpy(zero_copy_only=False)
@@ -164,7 +172,7 @@ def _column_met(condition: PresentCondition, table: pa.Table) -> Flags:
     return met & ~missing
 
 
-def _met(condition: PresentCondition, values: npt.NDArray[np.generic], asked: Sequence[object]) -> Flags:
+def _met(condition: Condition, values: npt.NDArray[np.generic], asked: Sequence[object]) -> Flags:
     if condition.op in _ORDERED:
         return np.asarray(_ORDERED[condition.op](values, asked[0]), dtype=bool)
     if condition.op == "contains":
@@ -173,7 +181,7 @@ def _met(condition: PresentCondition, values: npt.NDArray[np.generic], asked: Se
     return ~among if condition.op in {"!=", "not in"} else among
 
 
-def _asked(condition: PresentCondition) -> Sequence[object]:
+def _asked(condition: Condition) -> Sequence[object]:
     value = condition.value
     return value if isinstance(value, tuple) else () if value is None else (value,)
 

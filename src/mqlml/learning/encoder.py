@@ -10,11 +10,12 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
+from threadpoolctl import threadpool_limits
 
 if TYPE_CHECKING:
     from mqlml.tape.features import Feature
 
-__all__ = ["Column", "Encoder", "fit_encoder", "mask_levels"]
+__all__ = ["Column", "Encoder", "fit_encoder", "mask_levels", "without_repeats"]
 
 Floats = npt.NDArray[np.float64]
 Codes = npt.NDArray[np.int32]
@@ -25,6 +26,8 @@ _MAX_LEVELS = 30
 _LOG_ABOVE = 10.0
 # Share of leads whose level is hidden while learning, so that "a level never seen" is something the model has met.
 _MASKED_SHARE = 0.03
+# Counts over windows that hold the same events, or "missing" of columns filled by the same form, are one column.
+_SAME = 0.999
 
 
 @dataclass(frozen=True)
@@ -137,6 +140,31 @@ def fit_encoder(
     return Encoder(tuple(columns))
 
 
+def without_repeats(encoder: Encoder, matrix: Floats) -> tuple[Encoder, Floats]:
+    """Drop columns that say what an earlier one says (correlation above 0.999), found on training rows.
+
+    Parameters
+    ----------
+    encoder : Encoder
+    matrix : ndarray of float64, shape (rows, columns)
+        Training rows, as the encoder makes them.
+
+    Returns
+    -------
+    tuple of (Encoder, ndarray of float64, shape (rows, kept columns))
+        Levels are all kept: what is "other" depends on them.
+    """
+    spread = matrix.std(axis=0)
+    scaled = ((matrix - matrix.mean(axis=0)) / np.where(spread > 0, spread, np.inf)).astype(np.float32, order="C")
+    with threadpool_limits(1, "blas"):
+        alike = np.abs(scaled.T @ scaled) > _SAME * len(matrix)
+    keep = np.ones(len(encoder.columns), dtype=bool)
+    for j, column in enumerate(encoder.columns):
+        keep[j] = column.kind in ("level", "other") or not (alike[j, :j] & keep[:j]).any()
+    columns = tuple(c for c, kept in zip(encoder.columns, keep, strict=True) if kept)
+    return Encoder(columns), np.asfortranarray(matrix[:, keep])
+
+
 def mask_levels(table: pa.Table, encoder: Encoder, *, lead: npt.NDArray[np.int64], seed: int) -> pa.Table:
     """Hide the level of a few random leads behind a never-seen one, per feature, so that "other" is learned."""
     generator = np.random.default_rng(seed)
@@ -180,7 +208,7 @@ def _fit_number(feature: Feature, values: Floats, lead: npt.NDArray[np.int64], m
         fill = scaled.max() if feature.since else np.median(scaled)
         columns.append(Column(feature.name, "value", log=log, fill=float(fill)))
     missing = np.isnan(values)
-    if min(_distinct(lead[missing]), _distinct(lead[~missing])) >= min_leads:
+    if missing.any() and min(_distinct(lead[missing]), _distinct(lead[~missing])) >= min_leads:
         columns.append(Column(feature.name, "missing"))
     return columns
 
@@ -189,8 +217,8 @@ def _fit_levels(
     name: str, codes: Codes, levels: list[str], lead: npt.NDArray[np.int64], min_leads: int
 ) -> list[Column]:
     missing = codes < 0
-    pairs = np.unique(np.column_stack([codes[~missing], lead[~missing]]), axis=0)
-    leads = np.bincount(pairs[:, 0], minlength=len(levels)) if len(pairs) else np.zeros(len(levels), dtype=int)
+    pairs = np.unique(codes[~missing] + lead[~missing] * len(levels))
+    leads = np.bincount(pairs % max(len(levels), 1), minlength=len(levels))
     if (leads > 0).sum() < 2 and not missing.any():
         return []
     # Equal counts are ordered by name, since the order of a dictionary depends on the order of rows.
@@ -222,9 +250,12 @@ def _scaled(values: Floats, *, log: bool) -> Floats:
 
 def _spread(values: Floats, least: int) -> bool:
     """Whether enough rows differ from the most common value for the column to tell anything."""
-    _, counts = np.unique(values, return_counts=True)
-    return int(len(values) - counts.max()) >= least
+    if len(values) < 2 * least:
+        return int(len(values) - np.unique(values, return_counts=True)[1].max()) >= least
+    # Where fewer than half of the rows differ, the most common value is the middle one: no need to sort.
+    middle = np.partition(values, len(values) // 2)[len(values) // 2]
+    return int((values != middle).sum()) >= least
 
 
 def _distinct(lead: npt.NDArray[np.int64]) -> int:
-    return len(np.unique(lead))
+    return int(np.count_nonzero(np.bincount(lead)))

@@ -14,16 +14,18 @@ import numpy.typing as npt
 from scipy.optimize import minimize_scalar
 
 from mqlml.learning.calibration import Calibrator, fit_calibrator
+from mqlml.learning.caution import FEW, cautious_calibrator
 from mqlml.learning.logistic import Logistic, choose_strength, fit_logistic, weighted_log_loss
 from mqlml.learning.windows import group_folds
 
 if TYPE_CHECKING:
-    from lightgbm import Booster
+    from lightgbm import Booster, Dataset
 
 __all__ = ["Blend", "Recipe", "best_weight", "fit_blend"]
 
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
+Flags = npt.NDArray[np.bool_]
 
 # Trees need more winning leads than a logistic regression before they help (docs/decisions/005).
 MIN_WINS_FOR_TREES = 200
@@ -150,15 +152,21 @@ def fit_blend(
     wins = len(np.unique(lead[won > 0]))
     recipe = replace(recipe, leads_per_row=len(np.unique(lead)) / len(lead))
     folds = group_folds(group, won, folds=recipe.bags, seed=recipe.seed)
+    if not _both_outcomes(won, folds):
+        return Blend(_base_rate(won, matrix.shape[1], weight), (), 0.0), Calibrator()
     strength, straight = choose_strength(matrix, won, folds, seed=recipe.seed, weight=weight)
     logistic = fit_logistic(matrix, won, strength=strength, seed=recipe.seed, weight=weight)
+    if min(wins, len(np.unique(lead)) - wins) < FEW:
+        calibrator = cautious_calibrator(straight, won, lead=lead, group=group, fold=folds, weight=weight)
+        return Blend(logistic, (), 0.0), calibrator
     if wins < MIN_WINS_FOR_TREES or matrix.shape[1] == 0:
         return Blend(logistic, (), 0.0), fit_calibrator(straight, won, winning_leads=wins, weight=weight)
     bagged = np.empty(len(won))
     trees = []
+    rows = _dataset(matrix, won, weight, recipe)
     for bag in range(recipe.bags):
         out = folds == bag
-        text, bagged[out] = _fit_bag(matrix, won, weight, out, recipe, bag)
+        text, bagged[out] = _fit_bag(rows, matrix, out, recipe, bag)
         trees.append(text)
         step()
     share = best_weight(straight, bagged, won, weight=weight)
@@ -181,23 +189,35 @@ def best_weight(straight: Floats, bagged: Floats, won: Floats, *, weight: Floats
     return round(float(found.x) * 20) / 20
 
 
-def _fit_bag(
-    matrix: Floats, won: Floats, weight: Floats | None, out: npt.NDArray[np.bool_], recipe: Recipe, bag: int
-) -> tuple[str, Floats]:
+def _dataset(matrix: Floats, won: Floats, weight: Floats | None, recipe: Recipe) -> Dataset:
+    """All rows, cut into bins once; the bags are drawn from it."""
+    names = [f"f{j}" for j in range(matrix.shape[1])]
+    lightgbm, parameters = _lightgbm(), recipe.tree_parameters(0)
+    rows: Dataset = lightgbm.Dataset(matrix, won, weight=weight, feature_name=names, params=parameters)
+    rows.construct()
+    return rows
+
+
+def _both_outcomes(won: Floats, folds: Integers) -> bool:
+    """Whether every fold leaves won and lost rows to learn from."""
+    return all(won[folds != fold].min(initial=1.0) < won[folds != fold].max(initial=0.0) for fold in np.unique(folds))
+
+
+def _base_rate(won: Floats, columns: int, weight: Floats | None) -> Logistic:
+    """The same chance for everybody, from which nothing can be told apart."""
+    weight = np.ones(len(won)) if weight is None else weight
+    odds = (weight @ won + 0.5) / (weight @ (1 - won) + 0.5)
+    return Logistic(float(np.log(odds)), np.zeros(columns), np.zeros(columns))
+
+
+def _fit_bag(rows: Dataset, matrix: Floats, out: Flags, recipe: Recipe, bag: int) -> tuple[str, Floats]:
     """One bag: fitted without one fold, stopped early on it; the model text and the fold's raw scores."""
     lightgbm = _lightgbm()
-    parameters = recipe.tree_parameters(bag)
-    names = [f"f{j}" for j in range(matrix.shape[1])]
-    inside, outside = (None, None) if weight is None else (weight[~out], weight[out])
-    learn = lightgbm.Dataset(
-        matrix[~out], won[~out], weight=inside, feature_name=names, params=parameters, free_raw_data=True
-    )
-    watch = lightgbm.Dataset(matrix[out], won[out], weight=outside, reference=learn, params=parameters)
     booster = lightgbm.train(
-        parameters,
-        learn,
+        recipe.tree_parameters(bag),
+        rows.subset(np.flatnonzero(~out).tolist()),
         num_boost_round=_ROUNDS,
-        valid_sets=[watch],
+        valid_sets=[rows.subset(np.flatnonzero(out).tolist())],
         callbacks=[lightgbm.early_stopping(_PATIENCE, verbose=False)],
     )
     text = booster.model_to_string(num_iteration=booster.best_iteration)

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
+from scipy.special import logit
 
 from mqlml.learning.calibration import Calibrator, fit_calibrator
-from mqlml.learning.encoder import fit_encoder, mask_levels
+from mqlml.learning.caution import FEW
+from mqlml.learning.encoder import fit_encoder, mask_levels, without_repeats
 from mqlml.learning.model import Model
 from mqlml.learning.propensity import Blend, Recipe, best_weight, fit_blend
 
@@ -27,12 +29,12 @@ __all__ = ["Tested", "Training", "train_model"]
 Floats = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
 
-_WINS_TO_TEACH = 50
 # Rounds are judged with fewer bags than are shipped: quicker, and if anything too modest.
 JUDGED_BAGS = 3
 # Weekly snapshots of a lead are nearly the same observation: beyond this many rows a fit only gets slower.
 _ROWS_TO_FIT = 50_000
 _REFERENCE_QUANTILES = 1_001
+_LEAST = 1e-6
 
 
 @dataclass(frozen=True)
@@ -52,7 +54,8 @@ class Tested:
     baselines : dict of str to ndarray, each of shape (n,)
         Chances given by simpler rules learned from the same rows.
     settled : ndarray of float64, shape (n,)
-        Chance on the scale of the shipped model (its weight and calibrator).
+        Chance on the scale of the shipped model (its weight and calibrator); NaN where it would have been learned from
+        in a training without refit.
     """
 
     row: npt.NDArray[np.int64]
@@ -93,7 +96,9 @@ def train_model(
     min_leads: int,
     step: Callable[[], None] = lambda: None,
 ) -> Training:
-    """Judge the recipe on every round of the plan, then fit the model that is shipped on all rows.
+    """Judge the recipe on every round of the plan, then fit the model that is shipped.
+
+    It is fitted on all rows; where the plan says no ``refit`` it is the one that predicts the plan's last windows.
 
     Parameters
     ----------
@@ -108,6 +113,8 @@ def train_model(
     step : callable
         Called once a bag, for progress.
     """
+    if plan.frozen:
+        return _train_frozen(table, rows, features, plan, recipe=recipe, min_leads=min_leads, step=step)
     lighter = replace(recipe, bags=min(recipe.bags, JUDGED_BAGS))
     scored = [_score_round(table, rows, features, r, lighter, min_leads, step) for r in plan.rounds]
     everything = np.ones(len(rows), dtype=bool)
@@ -117,6 +124,45 @@ def train_model(
     tested = _pool(rows, scored, blend.weight, calibrator)
     reference = np.quantile(tested.settled, np.linspace(0, 1, _REFERENCE_QUANTILES))
     return Training(Model(features, encoder, blend, calibrator, reference), tested)
+
+
+def _train_frozen(
+    table: pa.Table,
+    rows: Rows,
+    features: FeatureSet,
+    plan: Plan,
+    *,
+    recipe: Recipe,
+    min_leads: int,
+    step: Callable[[], None],
+) -> Training:
+    """Fit the shipped model before the window "certify", calibrate it on earlier ones and let it predict the rest."""
+    lighter = replace(recipe, bags=min(recipe.bags, JUDGED_BAGS))
+    first = plan.frozen[0]
+    earlier = [r for r in plan.rounds if r.part not in {f.part for f in plan.frozen}]
+    scored = [_score_round(table, rows, features, r, lighter, min_leads, step) for r in earlier]
+    then = rows.seen_from(first.origin)
+    encoder, blend, fallback = _fit(table, then, features, first.fit, recipe, min_leads, step)
+    taught = _teach(rows, scored, origin=first.origin)
+    weight, calibrator = taught or (blend.weight, _levelled(fallback, then, first.fit))
+    blend = Blend(blend.logistic, blend.trees, weight if blend.trees else 0.0)
+    base = np.clip(then.where(first.fit).base_rate, _LEAST, 1 - _LEAST)
+    shipped = [_predict(table, r, encoder, blend, calibrator, base) for r in plan.frozen]
+    tested = _pool(rows, [*scored, *shipped], blend.weight, calibrator, frozen=len(shipped))
+    unseen = np.isfinite(tested.settled)
+    reference = np.quantile(tested.settled[unseen], np.linspace(0, 1, _REFERENCE_QUANTILES))
+    return Training(Model(features, encoder, blend, calibrator, reference), tested)
+
+
+def _levelled(calibrator: Calibrator, then: Rows, fit: Flags) -> Calibrator:
+    """Shift chances from the win rate of the rows learned from to that of all rows known then.
+
+    Accounts still open in the windows to come are left out of the fit, and those that stay were decided sooner, and
+    more often won, than leads are (prior correction; King and Zeng, 2001, Political Analysis 9:137).
+    """
+    rates = [np.clip(then.where(rows).base_rate, _LEAST, 1 - _LEAST) for rows in (then.weight > 0, fit)]
+    shift = float(logit(rates[0]) - logit(rates[1]))
+    return Calibrator(calibrator.slope, calibrator.intercept + shift)
 
 
 def _fit(
@@ -132,6 +178,7 @@ def _fit(
     part, lead = table.filter(chosen), rows.lead[chosen]
     encoder = fit_encoder(part, features.features, lead=lead, min_leads=min_leads)
     matrix = encoder.transform(mask_levels(part, encoder, lead=lead, seed=recipe.seed))
+    encoder, matrix = without_repeats(encoder, matrix)
     blend, calibrator = fit_blend(
         matrix,
         rows.won[chosen],
@@ -165,23 +212,35 @@ def _score_round(
 ) -> _Scored:
     then = rows.seen_from(tested.origin)
     encoder, blend, calibrator = _fit(table, then, features, tested.fit, recipe, min_leads, step)
+    base = np.clip(then.where(tested.fit).base_rate, _LEAST, 1 - _LEAST)
+    return _predict(table, tested, encoder, blend, calibrator, base)
+
+
+def _predict(
+    table: pa.Table, tested: Round, encoder: Encoder, blend: Blend, calibrator: Calibrator, base: float
+) -> _Scored:
     row = np.flatnonzero(tested.test)
     straight, bagged = blend.halves(encoder.transform(table.filter(tested.test)))
-    base = np.clip(then.where(tested.fit).base_rate, 1e-6, 1 - 1e-6)
     return _Scored(tested, row, straight, bagged, blend, calibrator, {"base rate": np.full(len(row), base)})
 
 
-def _pool(rows: Rows, scored: Sequence[_Scored], weight: float, calibrator: Calibrator) -> Tested:
-    """Put the rounds together; each round's chances use only what was known at its origin."""
+def _pool(rows: Rows, scored: Sequence[_Scored], weight: float, calibrator: Calibrator, *, frozen: int = 0) -> Tested:
+    """Put the rounds together; each round's chances use only what was known at its origin.
+
+    The last ``frozen`` rounds were predicted by the shipped model: their chances are its own, and those of the others
+    say nothing of it.
+    """
     chances, logistic = [], []
-    for s in scored:
+    ships = [frozen > 0 and k >= len(scored) - frozen for k in range(len(scored))]
+    for s, own in zip(scored, ships, strict=True):
         taught = _teach(rows, [t for t in scored if t is not s], origin=s.round.origin)
-        w, c = taught or (s.blend.weight, s.calibrator)
+        w, c = (weight, calibrator) if own else taught or (s.blend.weight, s.calibrator)
         chances.append(c.probability((1 - w) * s.straight + w * s.bagged))
         alone = _teach(rows, [t for t in scored if t is not s], origin=s.round.origin, weight=0.0)
         logistic.append((alone[1] if alone else Calibrator()).probability(s.straight))
     straight = np.concatenate([s.straight for s in scored])
     bagged = np.concatenate([s.bagged for s in scored])
+    shipped = np.concatenate([np.full(len(s.row), own or not frozen) for s, own in zip(scored, ships, strict=True)])
     return Tested(
         row=np.concatenate([s.row for s in scored]),
         part=np.concatenate([np.full(len(s.row), s.round.part) for s in scored]),
@@ -192,7 +251,7 @@ def _pool(rows: Rows, scored: Sequence[_Scored], weight: float, calibrator: Cali
             "base rate": np.concatenate([s.baselines["base rate"] for s in scored]),
             "logistic regression": np.concatenate(logistic),
         },
-        settled=calibrator.probability((1 - weight) * straight + weight * bagged),
+        settled=np.where(shipped, calibrator.probability((1 - weight) * straight + weight * bagged), np.nan),
     )
 
 
@@ -209,7 +268,7 @@ def _teach(
     row, straight, bagged = row[known], straight[known], bagged[known]
     won, lead = rows.won[row], rows.lead[row]
     wins = len(np.unique(lead[won > 0]))
-    if wins < _WINS_TO_TEACH or won.min() == won.max():
+    if min(wins, len(np.unique(lead)) - wins) < FEW:
         return None
     w = best_weight(straight, bagged, won) if weight is None else weight
     raw = (1 - w) * straight + w * bagged
@@ -218,5 +277,5 @@ def _teach(
 
 def _windows(rows: Rows, row: npt.NDArray[np.int64], teachers: Sequence[_Scored]) -> npt.NDArray[np.int64] | None:
     """Number of each row's test window in time order; None where the rounds stand in no order."""
-    origins = [t.round.origin for t in teachers if t.round.origin is not None]
-    return np.searchsorted(np.sort(origins), rows.when[row], side="right") if origins else None
+    origins = {t.round.origin for t in teachers if t.round.origin is not None}
+    return np.searchsorted(np.sort(list(origins)), rows.when[row], side="right") if origins else None

@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from mqlml.decision.memory import Listed
 from mqlml.errors import DataRefused, Problem, UsageError, shown
 from mqlml.history.writing import table_writer
 from mqlml.learning.snapshots import NEVER, mark_table
@@ -22,6 +23,7 @@ from mqlml.operation.sinks import write_scores
 from mqlml.tape.build import build_features
 from mqlml.tape.engine import LocalEngine, remote_tape
 from mqlml.tape.traffic import Tally
+from mqlml.workflows.choosing import Choosing, chosen, waiting
 from mqlml.workflows.opening import Opened, Progress, Quiet, open_history
 
 if TYPE_CHECKING:
@@ -84,44 +86,30 @@ def score(
     with (engine or LocalEngine()).open(config, kinds=scorer.kinds) as history:
         opened = open_history(history, config, as_of=as_of, audit=False)
         new_columns = scorer.check_attributes(history.attributes, config.leads.path)
-        before = _previous_mqls(previous, opened)
         lead, skipped = _who(opened)
-        manifest = _manifest(scorer, opened, config, skipped, review_state(models, bundle), new_columns)
-        progress.begin("Scoring", -(-max(len(lead), 1) // _LEADS_AT_A_TIME))
-        run = _Run(
-            scorer,
-            opened,
-            lead,
-            before,
-            reasons or contributions is not None,
-            contributions is not None,
-            manifest,
-            progress,
+        choosing = Choosing(
+            config, scorer.policy, opened, scorer.model.features, lead, _previous_list(previous, opened)
         )
+        choosing.check()
+        new_columns = [name for name in new_columns if name not in config.policy.columns_beside]
+        manifest = _manifest(scorer, opened, config, skipped, review_state(models, bundle), new_columns)
+        manifest["policy_version"] = choosing.version
+        wanted = reasons or contributions is not None or config.policy.min_fit is not None
+        progress.begin("Scoring", -(-max(len(lead), 1) // _LEADS_AT_A_TIME))
+        run = _Run(scorer, opened, lead, choosing, wanted, contributions is not None, manifest, progress)
         with table_writer(contributions, CONTRIBUTIONS) if contributions else nullcontext() as add:
             write_scores(run.batches(add), SCORES, out, manifest=manifest)
     return ScoreResult(out, manifest)
 
 
-def _backlog_note(scorer: LeadScorer, mqls: int) -> list[str]:
-    """On a first run everybody who waits above the line qualifies at once: say what that means for sales."""
-    weekly = scorer.policy.per_week
-    if weekly is None or mqls <= 2 * weekly:
-        return []
-    weeks = mqls / weekly
-    return [
-        f"{mqls:,} leads qualify at once: at {weekly:,} a week that is {weeks:.0f} weeks of work; start with tier hot."
-    ]
-
-
 @dataclass(frozen=True)
 class _Run:
-    """Scores chunk by chunk and counts on the way; the manifest is written after the last chunk."""
+    """Scores chunk by chunk, chooses when all are there and counts; the manifest is written after the last chunk."""
 
     scorer: LeadScorer
     opened: Opened
     lead: np.ndarray[Any, np.dtype[np.int64]]
-    before: frozenset[str] | None
+    choosing: Choosing
     reasons: bool
     contributions: bool
     manifest: dict[str, Any]
@@ -130,31 +118,40 @@ class _Run:
 
     def batches(self, add: Callable[[pa.Table], None] | None) -> Iterator[pa.RecordBatch]:
         """Batches of scores; their contributions go to ``add`` where somebody wants them."""
-        for scored in self._parts():
-            if add is not None:
-                add(scored.contributions())
-            self._count(scored.scores)
-            self.progress.advance()
-            yield from scored.scores.to_batches()
+        with waiting() as aside:
+            for scored in self._parts():
+                if add is not None:
+                    add(scored.contributions())
+                aside.add(scored.scores)
+                self.progress.advance()
+            everybody = aside.close()
+            selection = self.choosing.select(everybody)
+            start = 0
+            for table in aside.batches():
+                done = chosen(table, selection, start, policy_version=self.choosing.version)
+                start += table.num_rows
+                self._count(done)
+                yield from done.to_batches()
+        counts, notes = self.choosing.facts(selection, everybody["probability"].to_numpy())
+        self.manifest["selection"] = counts
         self.manifest["traffic"] = self.tally.lines()
-        self.manifest["notes"] += [*self.tally.notes, *_backlog_note(self.scorer, self.manifest["mqls"])]
+        self.manifest["notes"] += [*self.tally.notes, *notes]
 
     def _parts(self) -> Iterator[Scored]:
         tape = remote_tape(self.opened.history)
-        if tape is not None and self.opened.moment is not None and self.scorer.policy.threshold is not None:
+        if tape is not None and self.opened.moment is not None:
             if len(self.lead):
                 yield from self._elsewhere(tape, self.opened.moment)
             return
-        size = _LEADS_AT_A_TIME if self.scorer.policy.threshold is not None else max(len(self.lead), 1)
-        for start in range(0, len(self.lead), size):
-            yield self._score(self.lead[start : start + size])
+        for start in range(0, len(self.lead), _LEADS_AT_A_TIME):
+            yield self._score(self.lead[start : start + _LEADS_AT_A_TIME])
 
     def _elsewhere(self, tape: RemoteTape, moment: int) -> Iterator[Scored]:
         """Scores made where the features are; they come back in the order of the leads."""
         scoring = ScoringElsewhere.of(
             self.scorer,
             as_of=moment,
-            previous=self.before,
+            previous=None,
             reasons=self.reasons,
             contributions=self.contributions,
         )
@@ -169,7 +166,7 @@ class _Run:
 
     def _score(self, lead: np.ndarray[Any, np.dtype[np.int64]]) -> Scored:
         table = build_features(self.opened.history, self._marks(lead), self.scorer.model.features, tally=self.tally)
-        return self.scorer.score(table, as_of=self.opened.moment, previous=self.before, reasons=self.reasons)
+        return self.scorer.score(table, as_of=self.opened.moment, reasons=self.reasons)
 
     def _count(self, scores: pa.Table) -> None:
         for tier in ("hot", "mql", "nurture", "cold"):
@@ -240,8 +237,8 @@ def _new_event_types(scorer: LeadScorer, opened: Opened) -> list[str]:
     )
 
 
-def _previous_mqls(previous: Path | None, opened: Opened) -> frozenset[str] | None:
-    """MQLs of an earlier list.
+def _previous_list(previous: Path | None, opened: Opened) -> Listed | None:
+    """Who was on an earlier list, and since when.
 
     Raises
     ------
@@ -251,7 +248,9 @@ def _previous_mqls(previous: Path | None, opened: Opened) -> frozenset[str] | No
     if previous is None:
         return None
     try:
-        table = pq.read_table(previous, columns=["lead_id", "as_of", "is_mql"])
+        there = pq.read_schema(previous).names
+        asked = ["lead_id", "as_of", "is_mql", *(n for n in ("change", "control", "mql_since") if n in there)]
+        table = pq.read_table(previous, columns=asked)
     except FileNotFoundError:
         raise UsageError(f"--previous {previous}: there is no such file.", hint="leave it out on a first run") from None
     except (pa.ArrowInvalid, KeyError) as error:
@@ -260,4 +259,4 @@ def _previous_mqls(previous: Path | None, opened: Opened) -> frozenset[str] | No
     moments = {value for value in table["as_of"].unique().to_pylist() if value is not None}
     if opened.as_of is not None and any(moment >= opened.as_of for moment in moments):
         raise UsageError(f"--previous {previous}: is not older than this run.", hint="name the list before this one")
-    return frozenset(table.filter(table["is_mql"])["lead_id"].to_pylist())
+    return Listed.of(table)
