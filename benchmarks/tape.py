@@ -98,6 +98,7 @@ NAMES = {
 }
 
 
+_TRIAL = 10_000
 TIMES = ("seconds", "checking", "processor")
 
 
@@ -212,7 +213,7 @@ def measure(options: argparse.Namespace) -> None:
     runs: dict[str, list[Run]] = {name: [] for name in options.only}
     tenth: dict[str, list[Run]] = {name: [] for name in ours}
     for name in ours:
-        measured(name, small or folder)  # compiles, once and for all
+        measured(name, prepared(options, _TRIAL))  # compiles, once and for all
     for _ in range(options.repeats):
         for name in options.only:
             runs[name].append(measured(name, folder))
@@ -227,7 +228,7 @@ def measure(options: argparse.Namespace) -> None:
 
 
 def prepared(options: argparse.Namespace, events: int) -> Path:
-    leads = options.leads or max(events // 55, 1)
+    leads = options.leads if options.leads and events > _TRIAL else max(events // 55, 1)
     folder = options.folder / f"{events}-{leads}-{'text' if options.text_ids else 'number'}"
     if not (folder / "marks.parquet").exists():
         shutil.rmtree(folder, ignore_errors=True)

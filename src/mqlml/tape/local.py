@@ -198,8 +198,8 @@ def _has_stages(history: History, features: FeatureSet) -> bool:
 
 
 def _has_old_value(history: History) -> bool:
-    row = history.connection.execute("SELECT has_old_value FROM changes LIMIT 1").fetchone()
-    return bool(row and row[0])
+    found = history.connection.execute("SELECT has_old_value FROM changes LIMIT 1").fetchall()
+    return bool(found and found[0][0])
 
 
 def _levels(connection: duckdb.DuckDBPyConnection, features: FeatureSet) -> dict[str, tuple[str, ...]]:
