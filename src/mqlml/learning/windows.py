@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
+from itertools import pairwise, product
 from typing import Literal
 
 import numpy as np
@@ -18,7 +18,8 @@ __all__ = ["Part", "Plan", "Round", "group_folds", "plan_windows"]
 
 # Below this many winning leads an origin has too little behind it to learn from, or too little before it to test.
 _MIN_WINS_BEFORE, _MIN_WINS_AFTER = 40, 20
-_SHARE_BEFORE_FIRST_ORIGIN = 0.3
+# The first origin comes where this share of the wins is known; earlier where nothing could be tested after that.
+_SHARES_BEFORE_FIRST_ORIGIN = (0.3, 0.15, 0.05)
 _CROSS_FITTING_FOLDS = 4
 _ACCOUNT_FOLDS = 4
 MIN_TEST_WINS = 100
@@ -152,14 +153,14 @@ def plan_windows(rows: Rows, *, origins: int, seed: int, refit: bool = True) -> 
         whole = np.zeros(len(rows), dtype=np.int64)
         apart = group_folds(rows.group, rows.won, folds=_ACCOUNT_FOLDS, seed=seed)
         # Without refit one model has to predict a window whole: parts of the accounts would each need their own.
-        for account_fold in (whole, apart) if refit else (whole,):
-            for count in range(origins, 0 if refit else 1, -1):
-                rounds = _forward_rounds(rows, count, account_fold)
-                if not refit:
-                    rounds = _freeze(rows, rounds)
-                if rounds:
-                    parts = _parts(rows, rounds, learned=_learned_first(rounds), refit=refit)
-                    return Plan("forward", rounds, parts, refit=refit)
+        counts = range(origins, 0 if refit else 1, -1)
+        for share, fold, count in product(_SHARES_BEFORE_FIRST_ORIGIN, (whole, apart) if refit else (whole,), counts):
+            rounds = _forward_rounds(rows, count, fold, _first_origin(rows, share))
+            if not refit:
+                rounds = _freeze(rows, rounds)
+            if rounds:
+                parts = _parts(rows, rounds, learned=_learned_first(rounds), refit=refit)
+                return Plan("forward", rounds, parts, refit=refit)
     if not refit:
         raise _no_window(rows, origins)
     folds = group_folds(rows.group, rows.won, folds=_CROSS_FITTING_FOLDS, seed=seed)
@@ -185,12 +186,11 @@ def group_folds(group: Integers, won: npt.NDArray[np.float64], *, folds: int, se
     return fold[group]
 
 
-def _forward_rounds(rows: Rows, count: int, account_fold: Integers) -> list[Round]:
-    """Rounds at ``count`` origins, or none where one of them would learn from or test on too little.
+def _forward_rounds(rows: Rows, count: int, account_fold: Integers, first: int) -> list[Round]:
+    """Rounds at ``count`` origins from ``first`` on, or none where one of them would learn from or test on too little.
 
     Accounts of one fold are tested together, by models that learned from the others.
     """
-    first = _first_origin(rows)
     edges = np.linspace(first, int(rows.when[rows.mature].max()) + 1, count + 1).astype(np.int64)
     rounds: list[Round] = []
     for name, (origin, end) in zip(_names(count), pairwise(edges), strict=True):
@@ -257,7 +257,7 @@ def _why_not_forward(rows: Rows) -> str:
         return "the history has no dates"
     if rows.known.min() > rows.when.max():
         return "the history is shorter than two horizons and a test"
-    origin = _first_origin(rows)
+    origin = _first_origin(rows, _SHARES_BEFORE_FIRST_ORIGIN[-1])
     window, learnable = _window(rows, origin, int(rows.when.max()) + 1), rows.seen_from(origin)
     before, after = learnable.winning_leads(learnable.weight > 0), rows.winning_leads(window)
     if before < _MIN_WINS_BEFORE or after < _MIN_WINS_AFTER:
@@ -272,10 +272,10 @@ def _why_not_forward(rows: Rows) -> str:
     )
 
 
-def _first_origin(rows: Rows) -> int:
-    """The first moment at which a fixed share of all wins was known."""
+def _first_origin(rows: Rows, share: float) -> int:
+    """The first moment at which a share of all wins was known."""
     known = np.sort(rows.known[(rows.won > 0) & rows.mature])
-    return int(known[int(len(known) * _SHARE_BEFORE_FIRST_ORIGIN)]) + 1
+    return int(known[int(len(known) * share)]) + 1
 
 
 def _names(count: int) -> list[str]:
