@@ -48,21 +48,22 @@ def test_certify_when_a_lead_is_seen_often_then_it_counts_once_at_its_first_cros
 
 def test_certify_when_the_target_is_above_what_exists_then_what_could_be_is_named() -> None:
     won = np.zeros(1_000)
-    won[:30:3] = 1
-    with pytest.raises(GateClosed, match=r"of the 30 leads .* 10 won\. .*ask for precision 0\.2\d+ or less") as refused:
+    won[:400:4] = 1
+    with pytest.raises(GateClosed, match=r"of the 32 leads .* 8 won\. .*ask for precision 0\.[12]") as refused:
         certify(window(won), 0.32, confidence=0.9)
     possible = float(str(refused.value).split("precision ")[1].split(" ")[0])
-    assert possible == pytest.approx(beta.ppf(0.1, 10, 21), abs=1e-3)
     assert certify(window(won), possible, confidence=0.9).leads >= LEAST_LEADS
 
 
 def test_certify_when_there_are_too_few_leads_then_it_says_how_many_are_needed() -> None:
     with pytest.raises(GateClosed, match="holds 29 leads, and at least 30"):
-        certify(window(np.ones(29), P[:29]), 0.2, confidence=0.9)
-    won = np.zeros(40)
-    won[:30:4] = 1
-    with pytest.raises(GateClosed, match=r"8 won\. At this rate \d+ such leads would be needed"):
-        certify(window(won, P[:40]), 0.2, confidence=0.9)
+        certify(window(np.ones(29), P[:29]), 0.4, confidence=0.9)
+    with pytest.raises(GateClosed, match="holds 99 leads, and at least 100"):
+        certify(window(np.ones(99), P[:99]), 0.1, confidence=0.9)
+    won = np.zeros(60)
+    won[:50:4] = 1
+    with pytest.raises(GateClosed, match=r"13 won\. At this rate \d+ such leads would be needed"):
+        certify(window(won, P[:60]), 0.2, confidence=0.9)
 
 
 def test_certify_when_another_rule_is_stricter_then_the_next_certified_threshold_holds() -> None:
@@ -88,14 +89,14 @@ def test_leads_needed_when_the_rate_is_the_least_of_so_many_leads_then_they_are_
     assert fixed_sequence(np.array([wins - 1]), np.array([leads]), target=target, confidence=0.9) == 0
     needed = leads_needed(target, rate, confidence=0.9)
     assert needed is not None
-    assert needed <= leads
+    assert needed <= max(leads, 10 / target), "ten wins are promised among those tested first"
 
 
 def test_leads_needed_when_the_rate_is_not_above_the_target_then_no_number_is_enough() -> None:
     assert leads_needed(0.2, 0.2, confidence=0.9) is None
 
 
-@given(st.integers(0, 10_000), st.floats(0.1, 0.5), st.floats(0.01, 0.2))
+@given(st.integers(0, 10_000), st.floats(0.2, 0.5), st.floats(0.01, 0.2))
 def test_certify_when_the_target_is_lower_then_the_threshold_is_not_higher(
     seed: int, target: float, less: float
 ) -> None:

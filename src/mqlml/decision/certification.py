@@ -22,9 +22,13 @@ Integers = npt.NDArray[np.int64]
 WINDOW = "certify"
 # A tiny unlucky group at the top would stop the sequence at once.
 LEAST_LEADS = 30
+# So many wins are promised among the first leads tested: with fewer, chance alone would stop the sequence.
+_LEAST_PROMISED = 10
 # Each step looks at so many more leads: finer steps only add chances to stop by bad luck.
 _GROWTH = 1.05
 _MOST_LEADS = 100_000
+# Steps in which a lower target is looked for.
+_LOWER = 0.97
 
 
 @dataclass(frozen=True)
@@ -87,17 +91,17 @@ def certify(
         Too few leads, a target above what exists, or too few leads over the other rule's threshold; names what could
         be met.
     """
-    thresholds = _sequence(replay)
+    thresholds = _sequence(replay, target)
     if not len(thresholds):
         raise GateClosed(
             f"a win rate of {_percent(target)} cannot be certified: the window '{WINDOW}' holds "
-            f"{len(replay.crossings(0.0)):,} leads, and at least {LEAST_LEADS} MQLs are tested.",
+            f"{len(replay.crossings(0.0)):,} leads, and at least {_first(target)} MQLs are tested.",
             hint="add older history, or use a later --as-of",
         )
     wins, leads = _counts(replay, thresholds)
     passed = fixed_sequence(wins, leads, target=target, confidence=confidence)
     if not passed:
-        raise _too_high(wins, leads, target, confidence)
+        raise _too_high(replay, wins, leads, target, confidence)
     certified = thresholds[:passed]
     usable = np.flatnonzero((certified >= least) & (certified <= (1.0 if most is None else most)))
     if not len(usable):
@@ -105,7 +109,7 @@ def certify(
         raise GateClosed(
             f"the other rules ask for a threshold of {between}, and a win rate of {_percent(target)} can be certified "
             f"for thresholds of {_percent(float(certified[-1]))} to {_percent(float(certified[0]))} alone "
-            f"(from {LEAST_LEADS} leads of the window '{WINDOW}' on).",
+            f"(from {_first(target)} leads of the window '{WINDOW}' on).",
             hint="loosen them, or ask for a lower precision",
         )
     at = int(usable[-1] if most is None else usable[0])
@@ -134,14 +138,19 @@ def leads_needed(target: float, rate: float, *, confidence: float) -> int | None
     >>> leads_needed(0.2, 0.26, confidence=0.9)
     100
     """
-    leads = np.arange(LEAST_LEADS, _MOST_LEADS)
+    leads = np.arange(_first(target), _MOST_LEADS)
     wins = np.floor(rate * leads + 1e-9)
     enough = np.flatnonzero(binom.sf(wins - 1, leads, target) <= 1 - confidence)
     return int(leads[enough[0]]) if rate > target and len(enough) else None
 
 
-def _sequence(replay: Replay) -> Floats:
-    """Thresholds with at least 30 leads above, each with at least a twentieth more than the one before."""
+def _first(target: float) -> int:
+    """Leads above the first threshold: at least 30, and so many that ten wins are promised among them."""
+    return max(LEAST_LEADS, int(np.ceil(_LEAST_PROMISED / target - 1e-9)))
+
+
+def _sequence(replay: Replay, target: float) -> Floats:
+    """Thresholds from the top down, each with at least a twentieth more leads above than the one before."""
     payable = replay if replay.payable is None else replay.where(replay.payable)
     if not len(payable.lead):
         return np.zeros(0)
@@ -149,7 +158,7 @@ def _sequence(replay: Replay) -> Floats:
     best = np.sort(np.maximum.reduceat(payable.p, first))[::-1]
     steps = int(np.log(max(len(best), LEAST_LEADS) / LEAST_LEADS) / np.log(_GROWTH)) + 1
     counts = np.unique(np.ceil(LEAST_LEADS * _GROWTH ** np.arange(steps)).astype(int))
-    return np.unique(best[counts[counts <= len(best)] - 1])[::-1]
+    return np.unique(best[counts[(counts >= _first(target)) & (counts <= len(best))] - 1])[::-1]
 
 
 def _counts(replay: Replay, thresholds: Floats) -> tuple[Integers, Integers]:
@@ -162,18 +171,26 @@ def _lower_bound(wins: int, leads: int, confidence: float) -> float:
     return float(beta.ppf(1 - confidence, wins, leads - wins + 1)) if wins else 0.0
 
 
-def _too_high(wins: Integers, leads: Integers, target: float, confidence: float) -> GateClosed:
-    """What the highest chances do reach: their bound holds at a threshold fixed before any outcome was seen."""
+def _too_high(replay: Replay, wins: Integers, leads: Integers, target: float, confidence: float) -> GateClosed:
+    """Say what the highest chances do reach, and the nearest target that can be certified."""
     k, n = int(wins[0]), int(leads[0])
-    reached = _lower_bound(k, n, confidence)
     needed = leads_needed(target, k / n, confidence=confidence)
     more = "" if needed is None or needed <= n else f" At this rate {needed:,} such leads would be needed."
-    possible = np.floor(1000 * reached) / 1000
+    lower = (round(target * _LOWER**step, 3) for step in range(1, 100))
+    possible = next((t for t in lower if t > 0 and _passes(replay, t, confidence)), None)
     return GateClosed(
         f"a win rate of {_percent(target)} cannot be certified at {_percent(confidence)}: of the {n:,} leads with the "
         f"highest chances in the window '{WINDOW}' {k:,} won.{more}",
-        hint=f"ask for precision {possible:g} or less" if possible > 0 else "train on a longer history",
+        hint="train on a longer history" if possible is None else f"ask for precision {possible:g} or less",
     )
+
+
+def _passes(replay: Replay, target: float, confidence: float) -> bool:
+    """Whether anything at all is certified for a target."""
+    thresholds = _sequence(replay, target)[:1]
+    if not len(thresholds):
+        return False
+    return fixed_sequence(*_counts(replay, thresholds), target=target, confidence=confidence) > 0
 
 
 def _percent(share: float) -> str:
