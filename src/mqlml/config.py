@@ -295,7 +295,7 @@ class Features(Section):
 
 
 class ModelSettings(Section):
-    """``[model]``: seed, bags, rolling origins and the size a training may have."""
+    """``[model]``: seed, bags, rolling origins, calibration and the size a training may have."""
 
     seed: Annotated[int, Field(ge=0)] = 0
     bags: Annotated[int, Field(ge=2, le=20)] = 5
@@ -303,6 +303,7 @@ class ModelSettings(Section):
     max_rows: Annotated[int, Field(ge=1_000)] = 200_000
     min_level_count: Annotated[int, Field(ge=1)] = 20
     threads: Annotated[int, Field(ge=1)] | None = None
+    calibration: Literal["auto", "intercept", "affine", "beta", "isotonic"] = "auto"
 
 
 class Audit(Section):

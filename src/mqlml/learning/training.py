@@ -9,17 +9,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from mqlml.learning.calibration import Calibrator, fit_calibrator
-from mqlml.learning.caution import FEW
 from mqlml.learning.encoder import fit_encoder, mask_levels, without_repeats
 from mqlml.learning.model import Model
-from mqlml.learning.propensity import Blend, Recipe, best_weight, fit_blend
+from mqlml.learning.newcomers import fit_newcomers, newcomer_rows
+from mqlml.learning.propensity import Blend, Halves, Recipe, fit_blend
+from mqlml.learning.settling import Fitted, Scored, settle
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from mqlml.learning.encoder import Encoder
     from mqlml.learning.labels import Rows
+    from mqlml.learning.settling import Settled
     from mqlml.learning.windows import Plan, Round
     from mqlml.tape.features import FeatureSet
 
@@ -66,21 +66,19 @@ class Tested:
 
 @dataclass(frozen=True)
 class Training:
-    """The shipped model and the evidence for its recipe."""
+    """The shipped model and the evidence for its recipe.
+
+    Attributes
+    ----------
+    model : Model
+    tested : Tested
+    settled : Settled
+        Weight, calibration and drift of the shipped model.
+    """
 
     model: Model
     tested: Tested
-
-
-@dataclass(frozen=True)
-class _Scored:
-    round: Round
-    row: npt.NDArray[np.int64]
-    straight: Floats
-    bagged: Floats
-    blend: Blend
-    calibrator: Calibrator
-    baselines: dict[str, Floats]
+    settled: Settled
 
 
 def train_model(
@@ -110,13 +108,13 @@ def train_model(
     """
     lighter = replace(recipe, bags=min(recipe.bags, JUDGED_BAGS))
     scored = [_score_round(table, rows, features, r, lighter, min_leads, step) for r in plan.rounds]
-    everything = np.ones(len(rows), dtype=bool)
-    encoder, blend, fallback = _fit(table, rows, features, everything, recipe, min_leads, step)
-    weight, calibrator = _teach(rows, scored) or (blend.weight, fallback)
-    blend = Blend(blend.logistic, blend.trees, weight if blend.trees else 0.0)
-    tested = _pool(rows, scored, blend.weight, calibrator)
+    fitted = _fit(table, rows, features, np.ones(len(rows), dtype=bool), recipe, min_leads, step)
+    settled = settle(rows, fitted, scored, recipe=recipe)
+    tested = _pool(rows, scored, settled, recipe)
     reference = np.quantile(tested.settled, np.linspace(0, 1, _REFERENCE_QUANTILES))
-    return Training(Model(features, encoder, blend, calibrator, reference), tested)
+    blend = Blend(fitted.blend.logistic, fitted.blend.trees, settled.share)
+    newcomers = tuple(rule.moved(settled.level.applied) for rule in fitted.newcomers)
+    return Training(Model(features, fitted.encoder, blend, settled.calibrator, reference, newcomers), tested, settled)
 
 
 def _fit(
@@ -127,22 +125,29 @@ def _fit(
     recipe: Recipe,
     min_leads: int,
     step: Callable[[], None],
-) -> tuple[Encoder, Blend, Calibrator]:
+) -> Fitted:
     chosen = _thinned(chosen, seed=recipe.seed)
-    part, lead = table.filter(chosen), rows.lead[chosen]
+    part, lead, won = table.filter(chosen), rows.lead[chosen], rows.won[chosen]
     encoder = fit_encoder(part, features.features, lead=lead, min_leads=min_leads)
     matrix = encoder.transform(mask_levels(part, encoder, lead=lead, seed=recipe.seed))
     encoder, matrix = without_repeats(encoder, matrix)
-    blend, calibrator = fit_blend(
-        matrix,
-        rows.won[chosen],
-        lead=lead,
-        group=rows.group[chosen],
-        weight=rows.weight[chosen] if rows.young else None,
-        recipe=recipe,
-        step=step,
+    weight = rows.weight[chosen] if rows.young else None
+    blend, held_out, few = fit_blend(
+        matrix, won, lead=lead, group=rows.group[chosen], weight=weight, recipe=recipe, step=step
     )
-    return encoder, blend, calibrator
+    newcomers = (
+        ()
+        if few
+        else fit_newcomers(
+            matrix,
+            won,
+            encoder,
+            open_features=encoder.without_others(part),
+            strength=blend.logistic.strength,
+            seed=recipe.seed,
+        )
+    )
+    return Fitted(np.flatnonzero(chosen), encoder, blend, held_out, newcomers, few)
 
 
 def _thinned(chosen: Flags, *, seed: int) -> Flags:
@@ -163,61 +168,38 @@ def _score_round(
     recipe: Recipe,
     min_leads: int,
     step: Callable[[], None],
-) -> _Scored:
+) -> Scored:
     then = rows.seen_from(tested.origin)
-    encoder, blend, calibrator = _fit(table, then, features, tested.fit, recipe, min_leads, step)
+    fitted = _fit(table, then, features, tested.fit, recipe, min_leads, step)
     row = np.flatnonzero(tested.test)
-    straight, bagged = blend.halves(encoder.transform(table.filter(tested.test)))
-    base = np.clip(then.where(tested.fit).base_rate, 1e-6, 1 - 1e-6)
-    return _Scored(tested, row, straight, bagged, blend, calibrator, {"base rate": np.full(len(row), base)})
+    matrix = fitted.encoder.transform(table.filter(tested.test))
+    halves = Halves(*fitted.blend.halves(matrix), rows.won[row])
+    speaker = newcomer_rows(fitted.newcomers, fitted.encoder, matrix)
+    apart = np.full(len(row), np.nan)
+    for i, rule in enumerate(fitted.newcomers):
+        mine = speaker == i
+        counts = rule.counted(fitted.encoder, matrix[mine])
+        apart[mine] = rule.log_odds(fitted.blend.logistic, counts, matrix[mine])
+    base = float(np.clip(then.where(tested.fit).base_rate, 1e-6, 1 - 1e-6))
+    return Scored(tested, row, fitted, halves, apart, base)
 
 
-def _pool(rows: Rows, scored: Sequence[_Scored], weight: float, calibrator: Calibrator) -> Tested:
+def _pool(rows: Rows, scored: Sequence[Scored], settled: Settled, recipe: Recipe) -> Tested:
     """Put the rounds together; each round's chances use only what was known at its origin."""
     chances, logistic = [], []
     for s in scored:
-        taught = _teach(rows, [t for t in scored if t is not s], origin=s.round.origin)
-        w, c = taught or (s.blend.weight, s.calibrator)
-        chances.append(c.probability((1 - w) * s.straight + w * s.bagged))
-        alone = _teach(rows, [t for t in scored if t is not s], origin=s.round.origin, weight=0.0)
-        logistic.append((alone[1] if alone else Calibrator()).probability(s.straight))
-    straight = np.concatenate([s.straight for s in scored])
-    bagged = np.concatenate([s.bagged for s in scored])
+        chances.append(settle(rows, s.fitted, s.teachers(rows, scored), recipe=recipe).probability(s))
+        alone = settle(rows, s.fitted, s.teachers(rows, scored), recipe=recipe, share=0.0)
+        logistic.append(alone.calibrator.probability(s.halves.straight))
     return Tested(
         row=np.concatenate([s.row for s in scored]),
         part=np.concatenate([np.full(len(s.row), s.round.part) for s in scored]),
-        straight=straight,
-        bagged=bagged,
+        straight=np.concatenate([s.halves.straight for s in scored]),
+        bagged=np.concatenate([s.halves.bagged for s in scored]),
         p=np.concatenate(chances),
         baselines={
-            "base rate": np.concatenate([s.baselines["base rate"] for s in scored]),
+            "base rate": np.concatenate([np.full(len(s.row), s.base) for s in scored]),
             "logistic regression": np.concatenate(logistic),
         },
-        settled=calibrator.probability((1 - weight) * straight + weight * bagged),
+        settled=np.concatenate([settled.probability(s) for s in scored]),
     )
-
-
-def _teach(
-    rows: Rows, teachers: Sequence[_Scored], *, origin: int | None = None, weight: float | None = None
-) -> tuple[float, Calibrator] | None:
-    """Weight and calibrator from scores of unseen rows whose labels were known at ``origin``; None if too few."""
-    if not teachers:
-        return None
-    row = np.concatenate([t.row for t in teachers])
-    straight = np.concatenate([t.straight for t in teachers])
-    bagged = np.concatenate([t.bagged for t in teachers])
-    known = np.ones(len(row), dtype=bool) if origin is None else (rows.known[row] <= origin) & (rows.when[row] < origin)
-    row, straight, bagged = row[known], straight[known], bagged[known]
-    won, lead = rows.won[row], rows.lead[row]
-    wins = len(np.unique(lead[won > 0]))
-    if min(wins, len(np.unique(lead)) - wins) < FEW:
-        return None
-    w = best_weight(straight, bagged, won) if weight is None else weight
-    raw = (1 - w) * straight + w * bagged
-    return w, fit_calibrator(raw, won, winning_leads=wins, window=_windows(rows, row, teachers))
-
-
-def _windows(rows: Rows, row: npt.NDArray[np.int64], teachers: Sequence[_Scored]) -> npt.NDArray[np.int64] | None:
-    """Number of each row's test window in time order; None where the rounds stand in no order."""
-    origins = {t.round.origin for t in teachers if t.round.origin is not None}
-    return np.searchsorted(np.sort(list(origins)), rows.when[row], side="right") if origins else None

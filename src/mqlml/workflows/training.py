@@ -149,7 +149,7 @@ def _learn(opened: Opened, config: Config, progress: Progress) -> _Learned:
     tally = Tally()
     table = build_features(opened.history, mark_table(opened.people, rows.lead, rows.at), features, tally=tally)
     present, note = present_rule(opened.history, config, rows, opened.people, table=table)
-    recipe = Recipe(config.model.seed, config.model.bags, threads_of(config))
+    recipe = Recipe(config.model.seed, config.model.bags, threads_of(config), calibration=config.model.calibration)
     progress.begin("Learning", recipe.bags + min(recipe.bags, JUDGED_BAGS) * len(plan.rounds))
     training = train_model(
         table, rows, features, plan, recipe=recipe, min_leads=config.model.min_level_count, step=progress.advance
@@ -222,8 +222,7 @@ def _summary(learned: _Learned, config: Config, shown_drivers: list[dict[str, An
         "recipe": {
             "bags": len(model.blend.trees),
             "share of trees in the blend": model.blend.weight,
-            "calibration slope": model.calibrator.slope,
-            "calibration intercept": model.calibrator.intercept,
+            **_calibration(learned.training),
             "columns": len(model.encoder.columns),
             "reasons differ from the shap package by at most": checked,
         },
@@ -255,6 +254,24 @@ def _scorecard(learned: _Learned, config: Config) -> dict[str, Any]:
     looked_at = [feature for feature in model.features.features if feature.name in used]
     levels = {name: frozenset(found) for name, found in named.items()}
     return make_scorecard(seen, looked_at, levels, seed=config.model.seed)
+
+
+def _calibration(training: Training) -> dict[str, Any]:
+    """How chances are made of raw scores, and what is expected of the time to come."""
+    calibrator, level = training.model.calibrator, training.settled.level
+    return {
+        "calibration": calibrator.kind,
+        "calibration slope": calibrator.slope,
+        "calibration intercept": calibrator.intercept,
+        "slope expected on later leads": training.settled.slope_on_later_leads,
+        "win rate of the newest window against the history, log-odds": level.newest,
+        "its 90 % interval": [level.low, level.high],
+        "share of such changes that lasts": level.persistence,
+        "carried forward, log-odds": level.applied,
+        "features with a rule for values never seen": {
+            rule.feature.removeprefix("lead."): rule.slope for rule in training.model.newcomers
+        },
+    }
 
 
 def _settings(config: Config, learned: _Learned) -> dict[str, Any]:
