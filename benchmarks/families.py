@@ -40,7 +40,7 @@ BAGS = 3
 MAX_ROWS = 40_000
 ATTRIBUTES = ("attribute", "age", "tracking")
 BASIC = ("attribute", "age", "count", "recency")
-HISTORIES = {"oulad": ("oulad", "2014-10-01"), "online-retail": ("online_retail_ii", "2011-12-10")}  # folder, as of
+HISTORIES = {"oulad": ("oulad", "2015-06-01"), "online-retail": ("online_retail_ii", "2011-12-10")}  # folder, as of
 HEADER = """\
 | history | features | columns | AUC | log loss | change of AUC | change of log loss |
 |---|---|---|---|---|---|---|"""

@@ -122,18 +122,26 @@ def example(*, name: str, source: Path | None, out: Path, as_json: bool) -> None
 @cli.command()
 @_config
 @_as_of
+@click.option(
+    "--previous",
+    type=click.Path(path_type=Path),
+    help="An earlier extract of the leads: finds columns that were changed since.",
+)
 @_json
-def check(*, config_path: str, as_of: str | None, as_json: bool) -> int:
+def check(*, config_path: str, as_of: str | None, previous: Path | None, as_json: bool) -> int:
     """Look at a history as a training would: what is usable, what gives the outcome away, whether it suffices.
 
     Ends with 3 where a training would be refused.
+
+    \b
+    Example: mqlml check --previous ../2026-09/leads.parquet
     """
     from mqlml.workflows.checking import check as run
 
     progress = show.progress(quiet=_quiet())
     with progress:
         progress.begin("Checking the history")
-        found = run(_load(config_path), as_of=as_of)
+        found = run(_load(config_path), as_of=as_of, previous=previous)
     _result(found, show.check(found), as_json=as_json)
     return DataRefused.exit_code if found["problems"] else 0
 
@@ -278,6 +286,63 @@ def explain(*, lead_id: str, config_path: str, as_of: str | None, model: str | N
 
     found = run(_load(config_path), lead_id, as_of=as_of, model=model)
     _result(found, show.explained(found), as_json=as_json)
+
+
+_SHARE = click.FloatRange(0, 1, min_open=True, max_open=True)
+
+
+@cli.command()
+@_config
+@_model
+@click.option("--as-of", metavar="DATE", help="Only weeks whose outcomes were known before this date count.")
+@click.option("--capacity", "capacity_per_week", type=click.IntRange(1), help="Most MQLs of a usual week.")
+@click.option("--cost", type=click.FloatRange(0, min_open=True), help="Cost of working an MQL; needs a value.")
+@click.option("--value", help="What a win is worth: a number, 'learned' from won leads, or 'column' as at training.")
+@click.option("--precision", type=_SHARE, help="Win rate of MQLs to certify, such as 0.2; needs [model] refit = false.")
+@click.option("--confidence", type=click.FloatRange(0.5, 1, max_open=True), help="Of the certificate. Default: 0.9.")
+@click.option("--recall", type=_SHARE, help="Share of the wins to keep.")
+@click.option("--floor", type=_SHARE, help="Least chance of an MQL.")
+@click.option("--share", type=_SHARE, help="Share of the leads to hand over.")
+@click.option("--unit", type=click.Choice(["lead", "account"]), help="What is counted.")
+@click.option("--without", multiple=True, metavar="RULE", help="Drop a rule of the policy in force; may be repeated.")
+@click.option("--set", "put_in_force", is_flag=True, help="Put the policy in force; needs --author and --reason.")
+@click.option("--author", help="Who sets it.")
+@click.option("--reason", help="Why.")
+@_json
+def threshold(
+    *,
+    config_path: str,
+    model: str | None,
+    as_of: str | None,
+    value: str | None,
+    without: Sequence[str],
+    put_in_force: bool,
+    author: str | None,
+    reason: str | None,
+    as_json: bool,
+    **rules: Any,
+) -> None:
+    """Choose the threshold again from stored past weeks, without training: other rules, their evidence.
+
+    Rules given here replace those of the policy in force; its other rules stay. Nothing changes without --set.
+
+    \b
+    Examples: mqlml threshold --capacity 120
+              mqlml threshold --cost 80 --value 4000 --set --author "A. Lee" --reason "new day rate"
+    """
+    from mqlml.workflows.thresholds import threshold as run
+
+    found = run(
+        _load(config_path),
+        {name: rule for name, rule in rules.items() if rule is not None} | _worth(value),
+        without=without,
+        model=model,
+        as_of=as_of,
+        author=author,
+        reason=reason,
+        put_in_force=put_in_force,
+    )
+    _result(found, show.threshold(found), as_json=as_json)
 
 
 @cli.command()
@@ -438,6 +503,18 @@ def _engine(
     if wrong:
         raise UsageError(f"--spark-conf {wrong[0]}: not a setting.", hint="write --spark-conf key=value")
     return SparkEngine(SparkSettings(spark_master, dict(text.split("=", 1) for text in spark_conf), spark_folder))
+
+
+def _worth(text: str | None) -> dict[str, Any]:
+    """What was given as --value: an amount, or where values come from."""
+    if text is None:
+        return {}
+    if text in ("learned", "column"):
+        return {"value": text}
+    try:
+        return {"value": float(text)}
+    except ValueError:
+        raise UsageError(f"--value {text}: neither a number nor 'learned' nor 'column'.") from None
 
 
 def _written(out: Path, tables: Mapping[str, int], *, as_json: bool) -> None:

@@ -295,9 +295,14 @@ class Features(Section):
 
 
 class ModelSettings(Section):
-    """``[model]``: seed, bags, rolling origins, calibration and the size a training may have."""
+    """``[model]``: seed, bags, rolling origins, calibration and the size a training may have.
+
+    ``refit = false`` ships the model that was fitted before the window ``certify``, so that a precision can be
+    certified there; by default the shipped model is fitted once more on everything.
+    """
 
     seed: Annotated[int, Field(ge=0)] = 0
+    refit: bool = True
     bags: Annotated[int, Field(ge=2, le=20)] = 5
     origins: Annotated[int, Field(ge=1, le=12)] = 4
     max_rows: Annotated[int, Field(ge=1_000)] = 200_000
@@ -406,7 +411,12 @@ class HardRule(Section):
 class Policy(Section):
     """``[policy]``: how chances become MQLs; rules combine, the strictest threshold holds.
 
-    Without any rule one fifth of the weekly new leads is handed over (``share``).
+    ``capacity_per_week`` is the most MQLs of a usual week. ``cost`` (of working an MQL) and ``value`` (of a win) ask
+    for a chance of cost / value; ``value = "learned"`` takes the mean value of won leads of each source,
+    ``value_column`` a column of the leads. ``precision`` is a win rate of MQLs that is certified with ``confidence``;
+    it needs ``[model] refit = false``. ``recall`` is the share of wins to keep, ``floor`` the least chance of an MQL.
+    ``unit`` says whether leads or accounts are counted. Without any rule one fifth of the leads is handed over
+    (``share``).
 
     How MQLs are chosen today is what the model is compared with: ``present_dates`` (a column of the leads with the
     moment a lead became an MQL), ``present_stage`` (the stage that means MQL), ``present_score`` (a field of
@@ -424,14 +434,19 @@ class Policy(Section):
 
     capacity_per_week: Annotated[int, Field(ge=1)] | None = None
     cost: Annotated[float, Field(gt=0)] | None = None
-    value: Annotated[float, Field(gt=0)] | None = None
+    value: float | str | None = None
+    value_column: Annotated[str, Field(min_length=1)] | None = None
+    precision: Annotated[float, Field(gt=0, lt=1)] | None = None
+    confidence: Annotated[float, Field(ge=0.5, lt=1)] = 0.9
+    recall: Annotated[float, Field(gt=0, lt=1)] | None = None
+    floor: Annotated[float, Field(gt=0, lt=1)] | None = None
+    unit: Literal["lead", "account"] = "lead"
     share: Annotated[float, Field(gt=0, lt=1)] = 0.2
     stay_at: Annotated[float, Field(gt=0, le=1)] = 0.8
     min_days: Annotated[int, Field(ge=0, le=365)] = 7
     retry_days: Annotated[int, Field(ge=0, le=3650)] = 90
     min_fit: Literal["A", "B", "C"] | None = None
     per_account: Annotated[int, Field(ge=1)] | None = None
-    unit: Literal["lead", "account"] = "lead"
     backlog_per_week: Annotated[int, Field(ge=0)] = 0
     capacity_by: str | None = None
     capacities: dict[str, Annotated[int, Field(ge=0)]] = {}
@@ -444,6 +459,24 @@ class Policy(Section):
     present: Annotated[tuple[PresentCondition, ...], Strict(False)] = ()
     present_from: float | None = None
 
+    @classmethod
+    def of(cls, settings: dict[str, Any]) -> Policy:
+        """Check rules that were given one by one.
+
+        Raises
+        ------
+        UsageError
+            A value cannot be used, or two do not fit together.
+        """
+        try:
+            return cls.model_validate(settings)
+        except ValidationError as error:
+            said = (
+                ": ".join([*map(str, problem["loc"]), problem["msg"].removeprefix("Value error, ")])
+                for problem in error.errors()
+            )
+            raise UsageError(f"these rules do not fit together: {'; '.join(said)}.") from None
+
     @model_validator(mode="after")
     def _one_present_rule(self) -> Self:
         named = [key for key in ("present_dates", "present_stage", "present_score", "present") if getattr(self, key)]
@@ -452,6 +485,15 @@ class Policy(Section):
         if self.present_from is not None and named not in (["present_score"], ["present"]):
             raise ValueError("'present_from' is the least of 'present_score' or of the points of 'present'")
         return self
+
+    @field_validator("value")
+    @classmethod
+    def _value_is_money(cls, value: float | str | None) -> float | str | None:
+        if isinstance(value, str) and value != "learned":
+            raise ValueError(f"{value!r} is neither a number nor 'learned'")
+        if isinstance(value, float) and not 0 < value < float("inf"):
+            raise ValueError(f"what a win is worth is above 0, not {value:g}")
+        return value
 
     @model_validator(mode="after")
     def _capacities_have_a_column(self) -> Self:
@@ -472,10 +514,18 @@ class Policy(Section):
 
     @model_validator(mode="after")
     def _cost_needs_value(self) -> Self:
-        if (self.cost is None) != (self.value is None):
-            raise ValueError("'cost' and 'value' go together: an MQL needs a chance of at least cost / value")
-        if self.cost is not None and self.value is not None and self.cost >= self.value:
-            raise ValueError(f"cost {self.cost:g} is not below value {self.value:g}: no lead could ever pay for itself")
+        if self.value is not None and self.value_column is not None:
+            raise ValueError("'value' and 'value_column' are two ways to say what a win is worth: keep one")
+        if (self.cost is None) != (self.value is None and self.value_column is None):
+            raise ValueError(
+                "'cost' and 'value' go together: an MQL needs a chance of at least cost / value "
+                "('value_column' may stand for 'value')"
+            )
+        if self.cost is not None and isinstance(self.value, float) and self.cost >= self.value:
+            raise ValueError(
+                f"cost {self.cost:g} is not below value {self.value:g}: no lead could ever pay for itself; "
+                f"give a cost below {self.value:g}, or a value above {self.cost:g}"
+            )
         return self
 
 
@@ -510,6 +560,15 @@ class Config(Section):
     policy: Policy = Policy()
     output: Output = Output()
     root: Path = Field(default=Path(), exclude=True)
+
+    @model_validator(mode="after")
+    def _certified_needs_unseen_leads(self) -> Self:
+        if self.policy.precision is not None and self.model.refit:
+            raise ValueError(
+                "[policy] precision is certified on leads that the shipped model never learned from: "
+                "add refit = false to [model], or remove precision"
+            )
+        return self
 
     @model_validator(mode="after")
     def _target_has_stages(self) -> Self:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from mqlml.workflows.demonstrating import Demonstration
 
-__all__ = ["backtested", "check", "demonstrated", "explained", "progress", "scored", "trained"]
+__all__ = ["backtested", "check", "demonstrated", "explained", "progress", "scored", "threshold", "trained"]
 
 
 class Steps:
@@ -136,6 +136,64 @@ def backtested(summary: Mapping[str, Any]) -> str:
     from mqlml.workflows.walkpages import headlines
 
     return "\n".join([*headlines(summary), *(f"Note: {note}" for note in summary["notes"])])
+
+
+def threshold(found: Mapping[str, Any]) -> str:
+    """A threshold with its evidence, others around it, and what is in force."""
+    d = found["decision"]
+    lines = _decision(d)
+    lines += _evidence(d)
+    rows = [
+        (
+            f"{100 * g['threshold']:.1f} %" + (" <" if g["chosen"] else ""),
+            "-" if g["mqls_per_week"] is None else f"{g['mqls_per_week']:.0f}",
+            "-" if g["win_rate"] is None else f"{100 * g['win_rate']:.1f} %",
+            f"{100 * (g['share_of_wins'] or 0):.0f} %",
+            "not measured" if g["net_per_week"] is None else f"{g['net_per_week']:,.0f}",
+        )
+        for g in d["grid"]
+    ]
+    head = ("threshold", "MQLs a week", "win rate", "share of wins", "value less cost a week")
+    lines += ["", "Other thresholds", *_table(head, rows), ""]
+    if found["set"]:
+        lines.append(f"In force from now on: policy {found['policy_version']} of {found['model_version']}.")
+    elif found["policy_version"] == found["in_force"]:
+        lines.append(f"This policy ({found['policy_version']}) is in force.")
+    else:
+        lines.append(
+            f"Nothing was changed; in force: policy {found['in_force']}. Put this one in force with --set --author "
+            "NAME --reason TEXT."
+        )
+    return "\n".join(lines)
+
+
+def _evidence(d: Mapping[str, Any]) -> list[str]:
+    """What else is known of a threshold: the promise, how far sales would get, money, and whether it still holds."""
+    lines = []
+    if d["certificate"]:
+        c = d["certificate"]
+        lines.append(
+            f"  Certified: at least {100 * c['target']:.3g} % win (confidence {100 * c['confidence']:.3g} %; "
+            f"{c['wins']:,} of {c['leads']:,} from {c['from']} to {c['to']}, bound {100 * c['bound']:.3g} %)."
+        )
+    steps = {"accepted": "accepted", "opportunity": "with an opportunity", "won": "won"}
+    told = [
+        f"{word} not measured" if d["of_100"][name] is None else f"{d['of_100'][name]:.0f} {word}"
+        for name, word in steps.items()
+    ]
+    lines.append(f"  Of 100 MQLs: {', '.join(told)}.")
+    if d["value"]:
+        lines.append(f"  An MQL brings {_amount(d['value']['per_mql'])} on average.")
+    if d["lift_over_present"]:
+        lines.append(f"  {_interval(d['lift_over_present'])} times the win rate of the present rule.")
+    if d["drift"] and d["drift"]["warning"]:
+        lines.append(f"  Warning: {d['drift']['warning']}")
+    return lines
+
+
+def _amount(found: Mapping[str, Any]) -> str:
+    ends = "" if found["low"] is None else f" ({found['low']:,.0f} to {found['high']:,.0f})"
+    return f"{found['value']:,.0f}{ends}"
 
 
 def explained(found: Mapping[str, Any]) -> str:

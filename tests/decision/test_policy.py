@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mqlml.config import Policy as Settings
-from mqlml.decision.policy import Policy, set_policy
+from mqlml.decision.choosing import set_policy
+from mqlml.decision.policy import Policy
 from mqlml.decision.replay import Replay, make_replay
 from mqlml.learning.labels import Rows
 from mqlml.learning.snapshots import DAY, NEVER

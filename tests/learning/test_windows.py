@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mqlml.errors import GateClosed
 from mqlml.learning.censoring import Watched
 from mqlml.learning.labels import Rows, Young
 from mqlml.learning.snapshots import DAY, NEVER
@@ -158,3 +159,31 @@ def test_plan_windows_when_some_snapshots_are_young_then_they_are_fitted_on_and_
         assert (rows.known[r.fit] > r.origin).any(), "young ones among them, as they were then"
         early = (rows.known > r.origin) & r.fit
         assert (then.won[early] == 1).all(), "here only wins tell a label before the horizon is over"
+
+
+def test_plan_windows_when_not_refitted_then_one_model_predicts_the_last_windows() -> None:
+    rows = weekly_rows(weeks=100, leads_a_week=20)
+    plan = plan_windows(rows, origins=4, seed=0, refit=False)
+    assert [r.part for r in plan.frozen] == ["certify", "compare", "test"]
+    first = plan.frozen[0]
+    for r in plan.frozen:
+        assert r.origin == first.origin
+        assert (r.fit == first.fit).all()
+        assert (rows.known[r.fit] <= first.origin).all()
+        assert not set(rows.group[r.fit]) & set(rows.group[r.test])
+    assert "certified here" in next(p.purpose for p in plan.parts if p.part == "certify")
+    usual = plan_windows(rows, origins=4, seed=0)
+    assert not usual.frozen
+    assert (usual.rounds[1].fit == first.fit).all()
+
+
+def test_plan_windows_when_not_refitted_and_two_tests_fit_then_they_certify_and_test() -> None:
+    plan = plan_windows(weekly_rows(weeks=100, leads_a_week=20), origins=2, seed=0, refit=False)
+    assert [r.part for r in plan.rounds] == ["certify", "test"]
+
+
+def test_plan_windows_when_not_refitted_and_the_history_is_short_then_it_says_what_is_needed() -> None:
+    with pytest.raises(GateClosed, match=r"needs two forward tests.*about 40 before the first and 20 in each"):
+        plan_windows(weekly_rows(weeks=20, leads_a_week=40, horizon_days=200), origins=4, seed=0, refit=False)
+    with pytest.raises(GateClosed, match=r"origins is 1\. Hint: set \[model\] origins = 4"):
+        plan_windows(weekly_rows(weeks=100, leads_a_week=20), origins=1, seed=0, refit=False)

@@ -23,7 +23,7 @@ when = {column = "industry", value = "software"}
 then = "never"
 [[policy.rules]]
 name = "asked to be called"
-when = {event = "demo_request", window_days = 30}
+when = {event = "webinar_registered", window_days = 30}
 then = "always"
 """
 
@@ -182,10 +182,10 @@ def test_score_when_rules_stand_beside_the_model_then_they_decide_and_are_counte
     assert len(asked)
     assert asked.is_mql.all()
     assert (asked.change == "new").all()
-    settings.write_text(settings.read_text().replace('event = "demo_request"', 'event = "demo_reqest"'))
+    settings.write_text(settings.read_text().replace('event = "webinar_registered"', 'event = "webinr_registered"'))
     wrong = run("score", "--config", settings, "--as-of", AS_OF, "--out", copy / "c.parquet")
     assert wrong.code == 3
-    assert "[[policy.rules]] names the event 'demo_reqest'" in wrong.err
+    assert "[[policy.rules]] names the event 'webinr_registered'" in wrong.err
 
 
 @pytest.mark.parametrize("out", ["scores.csv", "scores.duckdb", "partitions"])

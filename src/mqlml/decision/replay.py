@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,6 +21,7 @@ __all__ = ["Outcome", "Replay", "make_replay"]
 
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
+Flags = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -61,6 +65,14 @@ class Replay:
         Share of accounts in the replay, 0..1; volumes are divided by it.
     first_moment : int or None
         Beginning of week 0 in microseconds; None in a history without dates.
+    part : ndarray of int64, shape (n,), or None
+        Number of each row's window among ``parts``.
+    parts : tuple of str
+        Names of the windows, in time order.
+    more : mapping of str to ndarray of float64, shape (n,)
+        What is known besides, as far as it was recorded: see ``mqlml.decision.basis``.
+    payable : ndarray of bool, shape (n,), or None
+        Rows that may become MQLs at all: those worth their cost; None means all.
     """
 
     lead: Integers
@@ -71,6 +83,44 @@ class Replay:
     start_week: Integers
     sampled: float
     first_moment: int | None = None
+    part: Integers | None = None
+    parts: tuple[str, ...] = ()
+    more: Mapping[str, Floats] = field(default_factory=lambda: MappingProxyType({}))
+    payable: Flags | None = None
+
+    def where(self, flags: Flags) -> Replay:
+        """The rows for which ``flags`` is true; weeks that begin a stretch stay those of the whole replay."""
+        return self._taken(np.flatnonzero(flags))
+
+    def window(self, *names: str) -> Replay:
+        """The rows of some windows; a stretch begins in the first week of each."""
+        chosen = [self.parts.index(name) for name in names if name in self.parts]
+        found = self.where(np.isin(self.part, chosen) if self.part is not None else np.zeros(len(self.p), dtype=bool))
+        return replace(found, start_week=np.array([found.week.min()]) if len(found.week) else found.start_week)
+
+    def by_account(self) -> Replay:
+        """The same with accounts in the place of leads: of several leads in a week the one with the highest chance."""
+        order = np.lexsort((-self.p, self.week, self.group))
+        ordered = self._taken(order)
+        return replace(ordered, lead=ordered.group)
+
+    @cached_property
+    def winners(self) -> int:
+        """Leads won within the horizon of one of their snapshots."""
+        return len(np.unique(self.lead[self.won > 0]))
+
+    @cached_property
+    def usual_weeks(self) -> Integers:
+        """Weeks that hold no backlog; all of them where there are no others."""
+        weeks = np.setdiff1d(np.unique(self.week), self.start_week)
+        return weeks if len(weeks) else np.unique(self.week)
+
+    def _taken(self, row: Integers) -> Replay:
+        columns = {name: getattr(self, name)[row] for name in ("lead", "group", "week", "p", "won")}
+        more = MappingProxyType({name: values[row] for name, values in self.more.items()})
+        part = None if self.part is None else self.part[row]
+        payable = None if self.payable is None else self.payable[row]
+        return replace(self, **columns, part=part, more=more, payable=payable)
 
     @property
     def dated(self) -> bool:
@@ -79,17 +129,15 @@ class Replay:
 
     def crossings(self, threshold: float) -> Integers:
         """Row of each lead's first snapshot at or above ``threshold``."""
-        above = np.flatnonzero(self.p >= threshold)
+        above = np.flatnonzero(self.p >= threshold if self.payable is None else (self.p >= threshold) & self.payable)
         lead = self.lead[above]
         return above[np.r_[True, lead[1:] != lead[:-1]]] if len(above) else above
 
     def weekly(self, threshold: float) -> tuple[Integers, Floats]:
         """Usual weeks and the first crossings in each, scaled to all leads."""
-        weeks = np.setdiff1d(np.unique(self.week), self.start_week)
-        if not len(weeks):
-            weeks = np.unique(self.week)
-        crossed = self.week[self.crossings(threshold)]
-        counts = np.searchsorted(np.sort(crossed), weeks, side="right") - np.searchsorted(np.sort(crossed), weeks)
+        weeks = self.usual_weeks
+        crossed = np.sort(self.week[self.crossings(threshold)])
+        counts = np.searchsorted(crossed, weeks, side="right") - np.searchsorted(crossed, weeks)
         return weeks, counts / self.sampled
 
     def outcome(self, threshold: float, resampler: Resampler | None = None) -> Outcome:
@@ -124,7 +172,15 @@ class Replay:
         return {"median": float(median), "p10": float(p10), "p90": float(p90)}
 
 
-def make_replay(rows: Rows, row: Integers, p: Floats, *, every_days: int) -> Replay:
+def make_replay(
+    rows: Rows,
+    row: Integers,
+    p: Floats,
+    *,
+    every_days: int,
+    part: npt.NDArray[np.str_] | None = None,
+    more: Mapping[str, Floats] | None = None,
+) -> Replay:
     """Arrange tested snapshots for replaying.
 
     Parameters
@@ -136,8 +192,15 @@ def make_replay(rows: Rows, row: Integers, p: Floats, *, every_days: int) -> Rep
         Their chances on the scale of the shipped model.
     every_days : int
         Grid of the snapshots.
+    part : ndarray of str, shape (n,), optional
+        Window of each tested row, in time order.
+    more : mapping of str to ndarray of float64, shape (n,), optional
+        What else is known of each tested row.
     """
     order = np.lexsort((rows.when[row], rows.lead[row]))
+    parts = () if part is None else tuple(dict.fromkeys(part.tolist()))
+    number = None if part is None else np.array([parts.index(name) for name in part.tolist()], dtype=np.int64)[order]
+    extra = MappingProxyType({name: values[order] for name, values in (more or {}).items()})
     row, p = row[order], p[order]
     dated = rows.timing == "horizon"
     at = rows.at[row]
@@ -147,7 +210,8 @@ def make_replay(rows: Rows, row: Integers, p: Floats, *, every_days: int) -> Rep
     week = grid * every_days // 7 if dated else grid
     starts = np.array([week.min()]) if dated else np.zeros(0, dtype=np.int64)
     first = int(at.min()) if dated else None
-    return Replay(rows.lead[row], rows.group[row], week, p, rows.won[row], starts, rows.sampled, first)
+    columns = rows.lead[row], rows.group[row], week, p, rows.won[row]
+    return Replay(*columns, starts, rows.sampled, first, number, parts, extra)
 
 
 def _interval(resampler: Resampler | None, of: Floats, which: Floats, *, exact: bool = False) -> Interval:

@@ -51,6 +51,8 @@ class Candidates:
         Fit grade, A to D.
     team : ndarray of object, optional
         Value of ``[policy] capacity_by``.
+    above : ndarray of bool, optional
+        Whether each reaches the line, where that takes more than its chance: the value of a win of its own.
     """
 
     lead_id: Texts
@@ -60,6 +62,7 @@ class Candidates:
     verdicts: Verdicts
     fit: Texts | None = None
     team: Texts | None = None
+    above: Flags | None = None
 
 
 @dataclass(frozen=True)
@@ -111,6 +114,7 @@ def select(
     always = c.verdicts.are("always") & ~blocked
     free = (c.verdicts.then == "") & ~blocked & ~memory.control
     above = np.ones(len(c.p), dtype=bool) if policy.threshold is None else policy.mqls(c.p, c.lead_id)
+    above = above if c.above is None else above & c.above
     kept = _kept(c, policy, settings, memory, as_of) & (free | always)
     fast = always & ~kept
     wishes = above & free & ~unfit & ~kept
@@ -172,6 +176,8 @@ class _Places:
 
     def __init__(self, c: Candidates, policy: Policy, settings: config.Policy, memory: Memory) -> None:
         self._c, self._settings, self._waited = c, settings, memory.waited
+        # Accounts are counted where the settings say so, or the policy in force was chosen by them.
+        self._by_account = "account" in (settings.unit, policy.unit)
         self.room = _room(policy, memory)
         weekly = None if policy.threshold is None or self.room is None else policy.per_week
         # Places taken beyond the capacity were places of the backlog.
@@ -192,7 +198,7 @@ class _Places:
         """Leads that stay take no new place; with ``unit = "account"`` only the best of an account stays."""
         for row in self._best_first(rows):
             lead, account = str(self._c.lead_id[row]), int(self._c.account[row])
-            if self._settings.unit == "account" and self._contact.get(account, lead) != lead:
+            if self._by_account and self._contact.get(account, lead) != lead:
                 self.attached[row] = self._contact[account]
             self._contact.setdefault(account, lead)
 
@@ -222,7 +228,7 @@ class _Places:
 
     def _full(self, account: int) -> str | None:
         """The colleague with whom a further lead of the account goes, where it may not go alone."""
-        if self._settings.unit == "account":
+        if self._by_account:
             return self._contact.get(account)
         this_week, most = self._account.get(account, []), self._settings.per_account
         return this_week[0] if most is not None and len(this_week) >= most else None

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import duckdb
 
+from mqlml.config import Policy, Snapshots
 from mqlml.errors import DataRefused, EngineError, Problem, shown
 from mqlml.history.columns import map_source
 from mqlml.history.contract import HANDOVERS, History
@@ -33,6 +34,8 @@ from mqlml.history.typed import type_table
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    import pyarrow as pa
 
     from mqlml.config import Config, Source
     from mqlml.history.attributes import AttributeKind
@@ -85,6 +88,52 @@ def read_history(
     except BaseException:
         session.close()
         raise
+
+
+def read_extract(config: Config, path: Path, *, kinds: Mapping[str, AttributeKind]) -> tuple[pa.Table, pa.Table]:
+    """Read the same leads from another file of the same form, such as last month's extract.
+
+    Parameters
+    ----------
+    config : Config
+        Names the columns of ids and creation.
+    path : Path
+    kinds : mapping of str to {"number", "category"}
+        The attributes to read, where the file has them.
+
+    Returns
+    -------
+    tuple of two pa.Table
+        ``leads`` and ``attributes`` as a History has them.
+
+    Raises
+    ------
+    DataRefused
+        The file cannot be used.
+    """
+    session, findings = Session.open(), Findings()
+    try:
+        plain = {"where": None, "known_at_creation": (), "state": (), "exclude": (), "sensitive": (), "order": None}
+        leads = config.leads.model_copy(update={**plain, "path": str(path.resolve())})
+        raw = open_source(session, findings, section="leads", source=leads, root=config.root)
+        session.harden()
+        read_suppressed(session, findings, None, source=None, timezone=None, linked=False)
+        rows = None
+        if raw is not None:
+            own = {leads.id, leads.created_at, leads.account_id}
+            unknown = tuple(name for name in raw.columns if name not in kinds and name not in own)
+            leads = leads.model_copy(update={"exclude": unknown})
+            bare = config.model_copy(update={"leads": leads, "snapshots": Snapshots(), "policy": Policy()})
+            rows = read_leads(session, findings, raw, config=bare, outcome_columns=(), kinds=kinds)
+        if rows is None:
+            raise DataRefused(findings.problems)
+        found = finish_leads(session, findings, rows)
+        _refuse(session, findings)
+    except duckdb.Error as error:
+        raise _as_ours(error, session) from error
+    finally:
+        session.close()
+    return found
 
 
 def _as_ours(error: duckdb.Error, session: Session) -> Exception:

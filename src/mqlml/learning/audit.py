@@ -26,6 +26,7 @@ from mqlml.learning.audit_checks import (
     strong_value,
     too_strong,
 )
+from mqlml.learning.audit_copies import copies
 from mqlml.learning.audit_shift import shifts
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
 
     from mqlml.learning.audit_statistics import Closed, Column, Floats, Ints, Partition
 
-__all__ = ["AuditInput", "Finding", "audit_columns", "usable_columns"]
+__all__ = ["AuditInput", "Finding", "audit_columns", "in_order", "usable_columns"]
 
 _NOT_USED = frozenset({"constant", "unique-text", "date-text", "record-number"})
 _NOTHING = "nothing to do; it is not used"
@@ -91,7 +92,8 @@ def audit_columns(data: AuditInput, *, waive: Mapping[str, str]) -> tuple[Findin
     Returns
     -------
     tuple of Finding
-        "block" first, then "ask", then "note"; the strongest first. At most one block or ask a column.
+        "block" first, then "ask", then "note"; the strongest first. At most one block or ask an attribute; what is
+        found of the leads themselves stands under ``lead_id``.
 
     Examples
     --------
@@ -110,11 +112,19 @@ def audit_columns(data: AuditInput, *, waive: Mapping[str, str]) -> tuple[Findin
         evidence = _measure(judged, closed, data.declared)
         found += [(e.strength, finding) for e, finding in _judge(evidence, data, closed)]
         found += [(0.0, finding) for finding in _id_order(data, closed)]
+        told = [column for column in judged if _not_learned(column) != "record-number"]
+        found += [(0.0, finding) for finding in copies(told, closed)]
     filled = {finding.column for _, finding in found if finding.check == "filled-after"}
     to_learn = [column for column in judged if column.name not in filled and not _not_learned(column)]
     found += [(0.0, finding) for column in to_learn for finding in shifts(column, data.won, data.created)]
-    found.sort(key=lambda pair: (_ORDER[pair[1].level], -pair[0], pair[1].column, pair[1].check))
-    return tuple(replace(finding, waived=waive.get(finding.column)) for _, finding in found)
+    found.sort(key=lambda pair: (-pair[0], pair[1].column, pair[1].check))
+    return in_order([finding for _, finding in found], waive=waive)
+
+
+def in_order(findings: Sequence[Finding], *, waive: Mapping[str, str]) -> tuple[Finding, ...]:
+    """Blocks first, then asks, then notes, otherwise in the order given; each with the reason for its waiver."""
+    ordered = sorted(findings, key=lambda finding: _ORDER[finding.level])
+    return tuple(replace(finding, waived=waive.get(finding.column)) for finding in ordered)
 
 
 def usable_columns(data: AuditInput, findings: Sequence[Finding]) -> tuple[str, ...]:

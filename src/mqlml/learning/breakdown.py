@@ -9,10 +9,10 @@ import numpy as np
 import numpy.typing as npt
 
 from mqlml.learning.evaluation import log_loss, realised_rate, roc_auc
+from mqlml.learning.resampling import Resampler
 
 if TYPE_CHECKING:
     from mqlml.learning.labels import Rows
-    from mqlml.learning.resampling import Resampler
     from mqlml.learning.training import Tested
 
 __all__ = ["by_month", "by_segment"]
@@ -25,21 +25,20 @@ _LEAST_ROWS = 50
 _LEAST_WINS = 10
 
 
-def by_month(rows: Rows, tested: Tested) -> list[dict[str, Any]]:
-    """Promised against realised rates of every tested month, in a history with dates."""
+def by_month(rows: Rows, tested: Tested, *, seed: int) -> list[dict[str, Any]]:
+    """Promised against realised rates of every tested month, in a history with dates.
+
+    Returns
+    -------
+    list of dict
+        ``month`` (YYYY-MM) and the figures that ``by_segment`` has.
+    """
     if rows.timing not in {"horizon", "final"}:
         return []
     month = rows.when[tested.row].astype("datetime64[us]").astype("datetime64[M]")
-    won = rows.won[tested.row]
-    return [
-        {
-            "month": str(m),
-            "promised": float(tested.p[month == m].mean()),
-            "won": float(won[month == m].mean()),
-            "snapshots": int((month == m).sum()),
-        }
-        for m in np.unique(month)
-    ]
+    won, lead = rows.won[tested.row], rows.lead[tested.row]
+    resampler = Resampler(rows.group[tested.row], seed=seed)
+    return [{"month": str(m), **_line(won, tested.p, lead, month == m, resampler)} for m in np.unique(month)]
 
 
 def by_segment(

@@ -98,7 +98,7 @@ def judge(
         "ladder": ladder,
         "present": _against_present(rows, row, p, present, seed=seed),
         "reliability": reliability(won, p, lead, resampler),
-        "by_month": by_month(rows, tested),
+        "by_month": by_month(rows, tested, seed=seed),
         "by_segment": by_segment(won, p, lead, {k: v[row] for k, v in segments.items()}, resampler),
         "looks": _looks(rows, tested, plan, pooled=pooled),
     }
@@ -188,9 +188,12 @@ def _looks(rows: Rows, tested: Tested, plan: Plan, *, pooled: bool) -> list[dict
     for place, name in enumerate(names):
         later = plan.mode == "forward" and place < len(names) - 1
         uses = ["predicted once by models that had not seen it"]
-        uses += ["taught blend and calibration of later parts"] if later or plan.mode != "forward" else []
+        teaches = (later or plan.mode != "forward") and name not in {r.part for r in plan.frozen}
+        uses += ["taught blend and calibration of later parts"] if teaches else []
         uses += ["final figures, ladder and verdict"] if pooled or name == "test" else []
-        uses += ["threshold and replay", "blend, calibration and fit of the shipped model"]
+        shipped = name in {r.part for r in plan.frozen}
+        uses += ["threshold and replay"] if plan.refit or shipped else []
+        uses += [] if shipped else ["blend, calibration and fit of the shipped model"]
         part = tested.part == name
         wins = rows.winning_leads(_flags(len(rows), tested.row[part]))
         looks += [{"part": name, "use": use, "snapshots": int(part.sum()), "wins": wins} for use in uses]

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from mqlml.learning.propensity import Blend, Halves, Recipe
     from mqlml.learning.windows import Round
 
-__all__ = ["Fitted", "Scored", "Settled", "settle"]
+__all__ = ["Fitted", "Scored", "Settled", "known_at", "settle"]
 
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
@@ -45,6 +45,8 @@ class Fitted:
     newcomers : tuple of Newcomer
     few : Calibrator or None
         The calibration, where there are too few leads of one outcome to estimate it freely.
+    shift : float
+        Added to the calibrated log-odds: the rows learned from were won more or less often than leads are.
     """
 
     row: Integers
@@ -53,6 +55,7 @@ class Fitted:
     held_out: Halves
     newcomers: tuple[Newcomer, ...]
     few: Calibrator | None
+    shift: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -79,19 +82,6 @@ class Scored:
     halves: Halves
     apart: Floats
     base: float
-
-    def teachers(self, rows: Rows, scored: Sequence[Scored]) -> list[Scored]:
-        """Other rounds, each cut down to the rows whose labels were known when this round's fit could be made."""
-        origin = self.round.origin
-        if origin is None:
-            return []
-        found = []
-        for other in scored:
-            known = (rows.known[other.row] <= origin) & (rows.when[other.row] < origin)
-            if other is not self and known.any():
-                kept = replace(other, row=other.row[known], halves=other.halves.where(known), apart=other.apart[known])
-                found.append(kept)
-        return found
 
 
 @dataclass(frozen=True)
@@ -141,7 +131,7 @@ def settle(
         Of the trees, where it is not to be learned.
     """
     if fitted.few is not None:
-        return Settled(0.0, fitted.few, Level(), 1.0)
+        return Settled(0.0, fitted.few.moved(fitted.shift), Level(), 1.0)
     forward = [t for t in (_familiar(t) for t in teachers if t.round.origin is not None) if _tells(rows, t)]
     if share is None:
         share = best_weight(fitted.held_out, [t.halves for t in forward]) if fitted.blend.trees else 0.0
@@ -150,7 +140,7 @@ def settle(
     scores, lead = fitted.held_out, rows.lead[fitted.row]
     turned = line.turned(slope, around=_log_odds_of(scores.won))
     if rows.timing == "none":
-        return Settled(share, turned, Level(), slope)
+        return Settled(share, turned.moved(fitted.shift), Level(), slope)
     level = follow_level(
         turned.log_odds(scores.mixed(share)),
         scores.won,
@@ -159,7 +149,20 @@ def settle(
         lead=lead,
         weight=scores.weight,
     )
-    return Settled(share, turned.moved(level.applied), level, slope)
+    return Settled(share, turned.moved(fitted.shift + level.applied), level, slope)
+
+
+def known_at(origin: int | None, rows: Rows, scored: Sequence[Scored]) -> list[Scored]:
+    """Rounds cut down to the rows whose labels were known at ``origin``; none where there is no time."""
+    found: list[Scored] = []
+    if origin is None:
+        return found
+    for other in scored:
+        known = (rows.known[other.row] <= origin) & (rows.when[other.row] < origin)
+        if known.any():
+            kept = replace(other, row=other.row[known], halves=other.halves.where(known), apart=other.apart[known])
+            found.append(kept)
+    return found
 
 
 def _calibrated(rows: Rows, fitted: Fitted, share: float, recipe: Recipe) -> Calibrator:

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
+from scipy.special import logit
 
 from mqlml.learning.encoder import fit_encoder, mask_levels, without_repeats
 from mqlml.learning.model import Model
 from mqlml.learning.newcomers import fit_newcomers, newcomer_rows
 from mqlml.learning.propensity import Blend, Halves, Recipe, fit_blend
-from mqlml.learning.settling import Fitted, Scored, settle
+from mqlml.learning.settling import Fitted, Scored, known_at, settle
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -33,6 +34,7 @@ JUDGED_BAGS = 3
 # Weekly snapshots of a lead are nearly the same observation: beyond this many rows a fit only gets slower.
 _ROWS_TO_FIT = 50_000
 _REFERENCE_QUANTILES = 1_001
+_LEAST = 1e-6
 
 
 @dataclass(frozen=True)
@@ -52,7 +54,8 @@ class Tested:
     baselines : dict of str to ndarray, each of shape (n,)
         Chances given by simpler rules learned from the same rows.
     settled : ndarray of float64, shape (n,)
-        Chance on the scale of the shipped model (its weight and calibrator).
+        Chance on the scale of the shipped model (its weight and calibrator); NaN where it would have been learned from
+        in a training without refit.
     """
 
     row: npt.NDArray[np.int64]
@@ -91,7 +94,9 @@ def train_model(
     min_leads: int,
     step: Callable[[], None] = lambda: None,
 ) -> Training:
-    """Judge the recipe on every round of the plan, then fit the model that is shipped on all rows.
+    """Judge the recipe on every round of the plan, then fit the model that is shipped.
+
+    It is fitted on all rows; where the plan says no ``refit`` it is the one that predicts the plan's last windows.
 
     Parameters
     ----------
@@ -106,15 +111,58 @@ def train_model(
     step : callable
         Called once a bag, for progress.
     """
+    if plan.frozen:
+        return _train_frozen(table, rows, features, plan, recipe=recipe, min_leads=min_leads, step=step)
     lighter = replace(recipe, bags=min(recipe.bags, JUDGED_BAGS))
     scored = [_score_round(table, rows, features, r, lighter, min_leads, step) for r in plan.rounds]
     fitted = _fit(table, rows, features, np.ones(len(rows), dtype=bool), recipe, min_leads, step)
     settled = settle(rows, fitted, scored, recipe=recipe)
     tested = _pool(rows, scored, settled, recipe)
-    reference = np.quantile(tested.settled, np.linspace(0, 1, _REFERENCE_QUANTILES))
+    return _shipped(features, fitted, settled, tested)
+
+
+def _train_frozen(
+    table: pa.Table,
+    rows: Rows,
+    features: FeatureSet,
+    plan: Plan,
+    *,
+    recipe: Recipe,
+    min_leads: int,
+    step: Callable[[], None],
+) -> Training:
+    """Fit the shipped model before the window "certify", calibrate it on earlier ones and let it predict the rest."""
+    lighter = replace(recipe, bags=min(recipe.bags, JUDGED_BAGS))
+    first = plan.frozen[0]
+    earlier = [r for r in plan.rounds if r.part not in {f.part for f in plan.frozen}]
+    scored = [_score_round(table, rows, features, r, lighter, min_leads, step) for r in earlier]
+    then = rows.seen_from(first.origin)
+    fitted = _fit(table, then, features, first.fit, recipe, min_leads, step, shift=_shift(then, first))
+    settled = settle(rows, fitted, known_at(first.origin, rows, scored), recipe=recipe)
+    base = np.clip(then.where(first.fit).base_rate, _LEAST, 1 - _LEAST)
+    shipped = [_predict(table, rows, r, fitted, base) for r in plan.frozen]
+    tested = _pool(rows, [*scored, *shipped], settled, recipe, frozen=len(shipped))
+    return _shipped(features, fitted, settled, tested)
+
+
+def _shipped(features: FeatureSet, fitted: Fitted, settled: Settled, tested: Tested) -> Training:
+    unseen = np.isfinite(tested.settled)
+    reference = np.quantile(tested.settled[unseen], np.linspace(0, 1, _REFERENCE_QUANTILES))
     blend = Blend(fitted.blend.logistic, fitted.blend.trees, settled.share)
     newcomers = tuple(rule.moved(settled.level.applied) for rule in fitted.newcomers)
     return Training(Model(features, fitted.encoder, blend, settled.calibrator, reference, newcomers), tested, settled)
+
+
+def _shift(then: Rows, tested: Round) -> float:
+    """Difference in log-odds from the win rate of the rows learned from to that of all rows known then.
+
+    Accounts still open in the windows to come are left out of the fit, and those that stay were decided sooner, and
+    more often won, than leads are (prior correction; King and Zeng, 2001, Political Analysis 9:137).
+    """
+    if tested.origin is None:
+        return 0.0
+    rates = [np.clip(then.where(rows).base_rate, _LEAST, 1 - _LEAST) for rows in (then.weight > 0, tested.fit)]
+    return float(logit(rates[0]) - logit(rates[1]))
 
 
 def _fit(
@@ -125,6 +173,8 @@ def _fit(
     recipe: Recipe,
     min_leads: int,
     step: Callable[[], None],
+    *,
+    shift: float = 0.0,
 ) -> Fitted:
     chosen = _thinned(chosen, seed=recipe.seed)
     part, lead, won = table.filter(chosen), rows.lead[chosen], rows.won[chosen]
@@ -147,7 +197,8 @@ def _fit(
             seed=recipe.seed,
         )
     )
-    return Fitted(np.flatnonzero(chosen), encoder, blend, held_out, newcomers, few)
+    newcomers = tuple(rule.moved(shift) for rule in newcomers)
+    return Fitted(np.flatnonzero(chosen), encoder, blend, held_out, newcomers, few, shift)
 
 
 def _thinned(chosen: Flags, *, seed: int) -> Flags:
@@ -170,7 +221,12 @@ def _score_round(
     step: Callable[[], None],
 ) -> Scored:
     then = rows.seen_from(tested.origin)
-    fitted = _fit(table, then, features, tested.fit, recipe, min_leads, step)
+    fitted = _fit(table, then, features, tested.fit, recipe, min_leads, step, shift=_shift(then, tested))
+    base = np.clip(then.where(tested.fit).base_rate, _LEAST, 1 - _LEAST)
+    return _predict(table, rows, tested, fitted, float(base))
+
+
+def _predict(table: pa.Table, rows: Rows, tested: Round, fitted: Fitted, base: float) -> Scored:
     row = np.flatnonzero(tested.test)
     matrix = fitted.encoder.transform(table.filter(tested.test))
     halves = Halves(*fitted.blend.halves(matrix), rows.won[row])
@@ -180,17 +236,24 @@ def _score_round(
         mine = speaker == i
         counts = rule.counted(fitted.encoder, matrix[mine])
         apart[mine] = rule.log_odds(fitted.blend.logistic, counts, matrix[mine])
-    base = float(np.clip(then.where(tested.fit).base_rate, 1e-6, 1 - 1e-6))
     return Scored(tested, row, fitted, halves, apart, base)
 
 
-def _pool(rows: Rows, scored: Sequence[Scored], settled: Settled, recipe: Recipe) -> Tested:
-    """Put the rounds together; each round's chances use only what was known at its origin."""
-    chances, logistic = [], []
-    for s in scored:
-        chances.append(settle(rows, s.fitted, s.teachers(rows, scored), recipe=recipe).probability(s))
-        alone = settle(rows, s.fitted, s.teachers(rows, scored), recipe=recipe, share=0.0)
+def _pool(rows: Rows, scored: Sequence[Scored], settled: Settled, recipe: Recipe, *, frozen: int = 0) -> Tested:
+    """Put the rounds together; each round's chances use only what was known at its origin.
+
+    The last ``frozen`` rounds were predicted by the shipped model: their chances are its own, and those of the others
+    say nothing of it.
+    """
+    chances, logistic, own = [], [], []
+    for k, s in enumerate(scored):
+        teachers = known_at(s.round.origin, rows, [t for t in scored if t is not s])
+        ships = frozen > 0 and k >= len(scored) - frozen
+        then = settled if ships else settle(rows, s.fitted, teachers, recipe=recipe)
+        chances.append(then.probability(s))
+        alone = settle(rows, s.fitted, teachers, recipe=recipe, share=0.0)
         logistic.append(alone.calibrator.probability(s.halves.straight))
+        own.append(settled.probability(s) if ships or not frozen else np.full(len(s.row), np.nan))
     return Tested(
         row=np.concatenate([s.row for s in scored]),
         part=np.concatenate([np.full(len(s.row), s.round.part) for s in scored]),
@@ -201,5 +264,5 @@ def _pool(rows: Rows, scored: Sequence[Scored], settled: Settled, recipe: Recipe
             "base rate": np.concatenate([np.full(len(s.row), s.base) for s in scored]),
             "logistic regression": np.concatenate(logistic),
         },
-        settled=np.concatenate([settled.probability(s) for s in scored]),
+        settled=np.concatenate(own),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -11,7 +12,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 
+from mqlml.decision.policy import Policy
 from mqlml.operation.bundle import Bundle
+from mqlml.operation.policies import REPLAY
 from mqlml.operation.scoring import SCORES, LeadScorer, Scored
 from mqlml.review.reasons import NOT_SUPPLIED, Explanation
 
@@ -38,7 +41,9 @@ class ScoringElsewhere:
     reasons, contributions : bool
         Whether to explain, and whether to send every contribution back.
     parts : mapping of str to bytes
-        The bundle's files, their hashes checked here.
+        The bundle's files, their hashes checked here, but for the replay that no scoring looks at.
+    policy : str
+        The policy in force, as JSON.
     """
 
     path: str
@@ -48,6 +53,7 @@ class ScoringElsewhere:
     reasons: bool
     contributions: bool
     parts: tuple[tuple[str, bytes], ...] = field(repr=False, compare=False)
+    policy: str
 
     @classmethod
     def of(
@@ -55,8 +61,9 @@ class ScoringElsewhere:
     ) -> ScoringElsewhere:
         """Pack a bundle that has been opened here."""
         bundle = scorer.bundle
-        parts = tuple(sorted(bundle.parts.items()))
-        return cls(str(bundle.path), bundle.model_version, as_of, previous, reasons, contributions, parts)
+        parts = tuple(sorted(part for part in bundle.parts.items() if part[0] != REPLAY))
+        policy = json.dumps(scorer.policy.to_dict(), sort_keys=True)
+        return cls(str(bundle.path), bundle.model_version, as_of, previous, reasons, contributions, parts, policy)
 
     @property
     def schema(self) -> pa.Schema:
@@ -84,7 +91,8 @@ class ScoringElsewhere:
 
 @lru_cache(maxsize=2)
 def _opened(shipped: ScoringElsewhere) -> LeadScorer:
-    return LeadScorer.of(Bundle(Path(shipped.path), shipped.model_version, MappingProxyType(dict(shipped.parts))))
+    bundle = Bundle(Path(shipped.path), shipped.model_version, MappingProxyType(dict(shipped.parts)))
+    return LeadScorer.of(bundle, policy=Policy.from_dict(json.loads(shipped.policy)))
 
 
 def _lists(explanation: Explanation) -> pa.Array:

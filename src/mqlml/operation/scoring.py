@@ -18,6 +18,7 @@ from mqlml.errors import DataRefused, Problem
 from mqlml.learning.model import Model
 from mqlml.operation.bundle import Bundle, read_bundle, read_json
 from mqlml.operation.golden import check_golden_rows
+from mqlml.operation.policies import active_policy
 from mqlml.review.reasons import Explainer, Explanation
 from mqlml.review.sentences import FactWriter, top_reasons
 
@@ -124,16 +125,19 @@ class LeadScorer:
     def load(cls, path: str | Path) -> LeadScorer:
         """Open a bundle: hashes first, then JSON and model texts, then the golden rows are scored again.
 
+        The policy is the last one that was set beside the bundle, or else that of the training.
+
         Raises
         ------
         DataRefused
-            The bundle is damaged, or gives other chances here than where it was trained.
+            The bundle or a policy beside it is damaged, or it gives other chances here than where it was trained.
         """
-        return cls.of(read_bundle(Path(path)))
+        bundle = read_bundle(Path(path))
+        return cls.of(bundle, policy=active_policy(bundle))
 
     @classmethod
-    def of(cls, bundle: Bundle) -> LeadScorer:
-        """Open a bundle whose bytes are here already, their hashes checked.
+    def of(cls, bundle: Bundle, *, policy: Policy | None = None) -> LeadScorer:
+        """Open a bundle whose bytes are here already, their hashes checked; by default with its own policy.
 
         Raises
         ------
@@ -142,7 +146,7 @@ class LeadScorer:
         """
         model = Model.from_parts(read_json(bundle.parts, "model.json"), bundle.parts)
         check_golden_rows(model, read_json(bundle.parts, "golden.json"), bundle.path)
-        policy = Policy.from_dict(read_json(bundle.parts, "policy.json"))
+        policy = policy or Policy.from_dict(read_json(bundle.parts, "policy.json"))
         return cls(model, policy, read_json(bundle.parts, "grades.json"), bundle)
 
     @property
@@ -184,7 +188,7 @@ class LeadScorer:
         matrix = self.model.matrix(table)
         p = self.model.probability(table, matrix)
         ids = np.asarray(table["lead_id"].to_pylist(), dtype=object)
-        mql = self.policy.mqls(p, ids)
+        mql = self.policy.mqls(p, ids, self.policy.values(table))
         explanation = self.explainer.explain(table, matrix) if reasons else None
         columns = {
             "lead_id": table["lead_id"],
@@ -224,8 +228,10 @@ class LeadScorer:
 
         n = len(features)
         columns = {f.name: _from_frame(features, f) for f in self.model.features.features}
-        p = self.model.probability(pa.table(columns))
-        tier = self.policy.tiers(p, self.policy.mqls(p, np.arange(n).astype(str)))
+        table = pa.table(columns)
+        p = self.model.probability(table)
+        mql = self.policy.mqls(p, np.arange(n).astype(str), self.policy.values(table))
+        tier = self.policy.tiers(p, mql)
         scored = {"probability": p, "tier": tier, "model_version": np.full(n, self.model_version)}
         return pd.DataFrame(scored, index=features.index)
 

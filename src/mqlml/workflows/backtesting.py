@@ -16,9 +16,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from mqlml.decision.choosing import counted, set_policy
 from mqlml.decision.memory import Listed
-from mqlml.decision.policy import set_policy
-from mqlml.decision.replay import make_replay
 from mqlml.decision.rules import known_then, rule_problems
 from mqlml.errors import DataRefused, UsageError
 from mqlml.history.writing import write_table, write_text
@@ -38,6 +37,7 @@ from mqlml.tape.engine import LocalEngine
 from mqlml.tape.vocabulary import learn_feature_set
 from mqlml.workflows.choosing import Choosing, chosen
 from mqlml.workflows.following import follow
+from mqlml.workflows.grounding import gather
 from mqlml.workflows.opening import Opened, Progress, Quiet, open_history
 from mqlml.workflows.training import threads_of
 from mqlml.workflows.walkpages import markdown, week_rows
@@ -233,7 +233,7 @@ class _Walk:
         config, origin = self.config, self.origins[number]
         opened = open_history(self.history, config, as_of=origin.isoformat())
         rows = labelled_rows(opened.people, config, as_of=opened.moment)
-        plan = plan_windows(rows, origins=config.model.origins, seed=config.model.seed)
+        plan = plan_windows(rows, origins=config.model.origins, seed=config.model.seed, refit=config.model.refit)
         features = learn_feature_set(self.history, config, until=opened.as_of, attributes=opened.attributes)
         first = min((r.origin for r in plan.rounds if r.origin is not None), default=None)
         pairs = choose_pairs(self.history, features, rows, config, before=first, seed=config.model.seed)
@@ -241,9 +241,17 @@ class _Walk:
         table = build_features(self.history, mark_table(opened.people, rows.lead, rows.at), features)
         recipe = Recipe(config.model.seed, config.model.bags, threads_of(config))
         done = train_model(table, rows, features, plan, recipe=recipe, min_leads=config.model.min_level_count)
-        replay = make_replay(rows, done.tested.row, done.tested.settled, every_days=config.snapshots.every_days)
-        policy = set_policy(config.policy, replay, base_rate=rows.base_rate)
-        outcome = replay.outcome(policy.threshold if policy.threshold is not None else 1.0)
+        basis = gather(opened, config, rows, plan, table, done, None)
+        policy = set_policy(
+            config.policy,
+            basis.replay,
+            base_rate=basis.base_rate,
+            worths=basis.worths,
+            certifiable=basis.certifiable,
+        )
+        worth = "worth_column" if config.policy.value_column is not None else "worth_learned"
+        seen = counted(basis.replay, policy.unit, policy.cost, worth)
+        outcome = seen.outcome(policy.threshold if policy.threshold is not None else 1.0)
         newest = table.take(pa.array(np.sort(np.argsort(-rows.when, kind="stable")[:_EXPLAINED])))
         promise = {
             "threshold": policy.threshold,

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Choosing", "Waiting", "chosen", "teams_of", "waiting"]
 
-_KEPT = ["lead_id", "probability", "fit_grade"]
+_KEPT = ["lead_id", "probability", "fit_grade", "is_mql"]
 
 
 class Waiting:
@@ -115,7 +115,7 @@ class Choosing:
         Parameters
         ----------
         scores : pa.Table
-            ``lead_id``, ``probability`` and ``fit_grade`` of ``lead``, in that order.
+            ``lead_id``, ``probability``, ``fit_grade`` and ``is_mql`` of ``lead``, in that order.
         """
         opened, lead, settings = self.opened, self.lead, self.config.policy
         people, as_of = opened.people, opened.moment
@@ -132,6 +132,7 @@ class Choosing:
             verdicts=apply_rules(rules, opened.history, marks) if rules else Verdicts.none(len(lead)),
             fit=np.asarray(scores["fit_grade"].to_pylist(), dtype=object),
             team=None if team is None else team[lead],
+            above=None if self.policy.cost is None else scores["is_mql"].to_numpy(),
         )
         memory = remember(
             opened.history,

@@ -70,7 +70,8 @@ def follow(
         "weeks": weeks,
         "total": {
             **rates(int(seen.new.sum()), int((seen.new & seen.won(horizon)).sum())),
-            "promised_win_rate": _mean(seen.p[seen.new]),
+            "promised_win_rate": _promised(weeks),
+            "mean_chance": _mean(seen.p[seen.new]),
             "candidates": len(np.unique(seen.lead)),
             "won_leads": won,
             "caught": found,
@@ -124,7 +125,8 @@ def _week(
         "threshold": fact["threshold"],
         "candidates": fact["candidates"],
         **rates(int(rows.sum()), won),
-        "promised_win_rate": _mean(seen.p[rows]),
+        "promised_win_rate": fact["promised_win_rate"],
+        "mean_chance": _mean(seen.p[rows]),
         "promised_per_week": fact["promised_per_week"],
         "first": number == 0,
         "on_list": on_list[number],
@@ -256,6 +258,13 @@ def _volume(weeks: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         "weeks_within_promise": int(np.sum(within)),
         "usual_weeks": len(usual),
     }
+
+
+def _promised(weeks: Sequence[Mapping[str, Any]]) -> float | None:
+    """What the policies of the weeks promised, by the leads handed over."""
+    said = [(w["promised_win_rate"], w["handed_over"]) for w in weeks if w["promised_win_rate"] is not None]
+    number = sum(n for _, n in said)
+    return sum(rate * n for rate, n in said) / number if number else None
 
 
 def _mean(p: npt.NDArray[np.float64]) -> float | None:

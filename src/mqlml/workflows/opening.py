@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.compute as pc
 
 from mqlml.errors import DataRefused, Problem
-from mqlml.learning.audit import AuditInput, Finding, audit_columns, usable_columns
-from mqlml.learning.snapshots import DAY, Population, as_microseconds, population
+from mqlml.history.edits import count_edits
+from mqlml.learning.audit import AuditInput, Finding, audit_columns, in_order, usable_columns
+from mqlml.learning.audit_changes import edited_late
+from mqlml.learning.snapshots import DAY, NEVER, Population, as_microseconds, population
 
 if TYPE_CHECKING:
     from mqlml.config import Config
     from mqlml.history.contract import History
 
-__all__ = ["Opened", "Progress", "Quiet", "blocking_problems", "open_history"]
+__all__ = ["Opened", "Progress", "Quiet", "blocking_problems", "last_decisions", "open_history"]
 
 
 class Progress(Protocol):
@@ -92,7 +95,8 @@ def open_history(history: History, config: Config, *, as_of: str | None, audit: 
     if not audit:
         return Opened(history, moment, people, (), (), (), (*history.notes, *notes))
     data = _audit_input(history, config, people, moment)
-    findings = audit_columns(data, waive=config.audit.waive)
+    waive = config.audit.waive
+    findings = in_order([*audit_columns(data, waive=waive), *_edited(history, config, people, moment)], waive=waive)
     attributes = usable_columns(data, findings)
     declared = {*config.leads.known_at_creation, *config.leads.state}
     undeclared = tuple(name for name in attributes if name not in declared)
@@ -173,6 +177,28 @@ def _audit_input(history: History, config: Config, people: Population, moment: d
         state=frozenset(config.leads.state),
         tracked=changed_fields(history),
     )
+
+
+def _edited(history: History, config: Config, people: Population, moment: datetime | None) -> Iterator[Finding]:
+    """What the table of changes says of columns that are written late."""
+    if moment is None:
+        return
+    there, decided = people.present, last_decisions(people)
+    times = {"created": people.created, "decided": decided}
+    moments = {name: pa.array(at[there], pa.int64(), mask=abs(at[there]) >= NEVER) for name, at in times.items()}
+    table = pa.table({"lead_id": people.lead_id.filter(pa.array(there)), **moments})
+    yield from edited_late(
+        count_edits(history, table, until=as_microseconds(moment)),
+        columns=[name for name in history.attributes.column_names if name not in config.leads.sensitive],
+        declared=frozenset(config.leads.known_at_creation),
+        leads=int(there.sum()),
+        closed=int((there & (abs(decided) < NEVER)).sum()),
+    )
+
+
+def last_decisions(people: Population) -> np.ndarray[Any, np.dtype[np.int64]]:
+    """When each lead that is decided now was so; ``NEVER`` while it is open, ``LONG_AGO`` where nobody knows."""
+    return np.where(np.isnan(people.outcome), NEVER, people.decisions.last(len(people.outcome)))
 
 
 def _time_axis(people: Population, config: Config, there: np.ndarray[Any, np.dtype[np.bool_]]) -> Any:

@@ -3,18 +3,31 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mqlml.history.writing import write_text
 from mqlml.operation.bundle import read_bundle, read_json
+from mqlml.operation.policies import policy_history, read_basis
 from mqlml.operation.registry import resolve, review_state
+from mqlml.review.decision import decision
 from mqlml.review.report import render_report
 from mqlml.tape.features import FeatureSet
 
 if TYPE_CHECKING:
     from mqlml.config import Config
+    from mqlml.operation.bundle import Bundle
 
-__all__ = ["features", "report"]
+__all__ = ["features", "in_force", "report"]
+
+
+def in_force(summary: dict[str, Any], bundle: Bundle) -> dict[str, Any]:
+    """The summary of a training with the decision of the policy in force, where another has been set since."""
+    last = policy_history(bundle)[-1]
+    if last.number == 0:
+        return summary
+    told = decision(last.policy, read_basis(bundle))
+    changed_by = {"author": last.author, "reason": last.reason, "number": last.number}
+    return {**summary, "policy_version": last.policy.version, "decision": {**told, "changed_by": changed_by}}
 
 
 def report(config: Config, *, out: Path | None = None, model: str | None = None) -> Path:
@@ -37,7 +50,7 @@ def report(config: Config, *, out: Path | None = None, model: str | None = None)
     models = config.path(config.output.models)
     bundle = read_bundle(resolve(models, model))
     path = out or bundle.path.with_name(f"{bundle.model_version}.report.html")
-    summary = read_json(bundle.parts, "report.json")
+    summary = in_force(read_json(bundle.parts, "report.json"), bundle)
     page = render_report(
         {**summary, "model_version": bundle.model_version, "review": review_state(models, bundle.path)}
     )

@@ -13,8 +13,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mqlml import __version__
-from mqlml.decision.policy import set_policy
-from mqlml.decision.replay import make_replay
+from mqlml.decision.choosing import set_policy
+from mqlml.decision.rules import rule_problems
 from mqlml.errors import DataRefused, EngineError
 from mqlml.history.writing import write_text
 from mqlml.learning.baselines import simpler_ways, source_feature
@@ -28,8 +28,10 @@ from mqlml.learning.training import JUDGED_BAGS, train_model
 from mqlml.learning.windows import plan_windows
 from mqlml.operation.bundle import write_bundle
 from mqlml.operation.golden import make_golden_rows
+from mqlml.operation.policies import REPLAY, encode_replay
 from mqlml.operation.registry import adopt_first, champion, review_state
 from mqlml.operation.scoring import encode_json, grade_bounds
+from mqlml.review.decision import decision
 from mqlml.review.drivers import drivers
 from mqlml.review.reasons import Explainer, difference_from_shap
 from mqlml.review.report import figures, model_card, render_report
@@ -39,12 +41,13 @@ from mqlml.tape.build import build_features
 from mqlml.tape.engine import LocalEngine
 from mqlml.tape.traffic import Tally
 from mqlml.tape.vocabulary import learn_feature_set
+from mqlml.workflows.grounding import gather
 from mqlml.workflows.opening import Opened, Progress, Quiet, open_history, refuse_leaks
 
 if TYPE_CHECKING:
     from mqlml.config import Config
+    from mqlml.decision.basis import Basis
     from mqlml.decision.policy import Policy
-    from mqlml.decision.replay import Replay
     from mqlml.learning.judgement import Judgement
     from mqlml.learning.labels import Rows
     from mqlml.learning.model import Model
@@ -91,7 +94,7 @@ class _Learned:
     table: pa.Table
     training: Training
     judgement: Judgement
-    replay: Replay
+    basis: Basis
     policy: Policy
     tally: Tally
     notes: tuple[str, ...]
@@ -137,10 +140,11 @@ def report_path(bundle: Path) -> Path:
 
 
 def _learn(opened: Opened, config: Config, progress: Progress) -> _Learned:
-    if problems := present_problems(opened.history, config, attributes=opened.attributes):
+    rules = rule_problems(config.policy.rules, opened.history)
+    if problems := [*present_problems(opened.history, config, attributes=opened.attributes), *rules]:
         raise DataRefused(problems)
     rows = labelled_rows(opened.people, config, as_of=opened.moment)
-    plan = plan_windows(rows, origins=config.model.origins, seed=config.model.seed)
+    plan = plan_windows(rows, origins=config.model.origins, seed=config.model.seed, refit=config.model.refit)
     progress.begin("Computing features")
     features = learn_feature_set(opened.history, config, until=opened.as_of, attributes=opened.attributes)
     first_origin = min((r.origin for r in plan.rounds if r.origin is not None), default=None)
@@ -150,7 +154,8 @@ def _learn(opened: Opened, config: Config, progress: Progress) -> _Learned:
     table = build_features(opened.history, mark_table(opened.people, rows.lead, rows.at), features, tally=tally)
     present, note = present_rule(opened.history, config, rows, opened.people, table=table)
     recipe = Recipe(config.model.seed, config.model.bags, threads_of(config), calibration=config.model.calibration)
-    progress.begin("Learning", recipe.bags + min(recipe.bags, JUDGED_BAGS) * len(plan.rounds))
+    judged = len(plan.rounds) - len(plan.frozen)
+    progress.begin("Learning", recipe.bags + min(recipe.bags, JUDGED_BAGS) * judged)
     training = train_model(
         table, rows, features, plan, recipe=recipe, min_leads=config.model.min_level_count, step=progress.advance
     )
@@ -158,10 +163,16 @@ def _learn(opened: Opened, config: Config, progress: Progress) -> _Learned:
     tested = training.tested
     tested.baselines.update(simpler_ways(table, rows, plan, present=present))
     judgement = judge(rows, tested, plan, segments=_segments(table), seed=config.model.seed, present=present)
-    replay = make_replay(rows, tested.row, tested.settled, every_days=config.snapshots.every_days)
-    policy = set_policy(config.policy, replay, base_rate=rows.base_rate)
+    basis = gather(opened, config, rows, plan, table, training, present)
+    policy = set_policy(
+        config.policy,
+        basis.replay,
+        base_rate=basis.base_rate,
+        worths=basis.worths,
+        certifiable=basis.certifiable,
+    )
     notes = () if note is None else (note,)
-    return _Learned(opened, rows, plan, table, training, judgement, replay, policy, tally, notes)
+    return _Learned(opened, rows, plan, table, training, judgement, basis, policy, tally, notes)
 
 
 def threads_of(config: Config) -> int:
@@ -185,6 +196,7 @@ def _describe(learned: _Learned, config: Config) -> tuple[dict[str, Any], dict[s
     parts = {
         **model.to_parts(),
         "policy.json": encode_json(learned.policy.to_dict()),
+        REPLAY: encode_replay(learned.basis),
         "grades.json": encode_json(grade_bounds(explanation)),
         "golden.json": encode_json(make_golden_rows(model)),
         "training.json": encode_json(_settings(config, learned)),
@@ -201,7 +213,7 @@ def _summary(learned: _Learned, config: Config, shown_drivers: list[dict[str, An
         "policy_version": learned.policy.version,
         "verdict": learned.judgement.verdict,
         "population": figures_of.population_figures(opened.people, rows, learned.plan, config, as_of=opened.moment),
-        "decision": figures_of.decision(learned.policy, learned.replay, rows, config, seed=config.model.seed),
+        "decision": decision(learned.policy, learned.basis),
         "evaluation": figures_of.evaluation(learned.judgement, rows),
         "plan": figures_of.plan_lines(learned.plan, rows),
         "audit": figures_of.audit_lines(opened.audit),
@@ -233,17 +245,21 @@ def _summary(learned: _Learned, config: Config, shown_drivers: list[dict[str, An
 def _scorecard(learned: _Learned, config: Config) -> dict[str, Any]:
     """The points scorecard that stands for the model in tools that cannot run it."""
     rows, tested, model = learned.rows, learned.training.tested, learned.training.model
-    held_out, where = tested.part == tested.part[-1], "the newest that were tested"
+    own = np.isfinite(tested.settled)
+    row, p, part = tested.row[own], tested.settled[own], tested.part[own]
+    held_out, where = part == part[-1], "the newest that were tested"
     if held_out.all():
-        held_out, where = rows.group[tested.row] % 4 == 0, "a quarter of the accounts"
+        held_out, where = rows.group[row] % 4 == 0, "a quarter of the accounts"
+    table = learned.table.take(pa.array(row))
+    present = tested.baselines.get("present rule")
     seen = Seen(
-        learned.table.take(pa.array(tested.row)),
-        tested.settled,
-        rows.won[tested.row],
+        table,
+        p,
+        rows.won[row],
         held_out,
         where,
-        learned.policy.mqls(tested.settled, tested.row),
-        tested.baselines.get("present rule"),
+        learned.policy.mqls(p, row, learned.policy.values(table)),
+        None if present is None else present[own],
     )
     columns = model.encoder.columns
     used = {column.feature for column in columns}

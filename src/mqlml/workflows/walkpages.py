@@ -15,9 +15,10 @@ def headlines(summary: Mapping[str, Any]) -> list[str]:
         f"{len(summary['weeks'])} weeks up to {_date(summary['weeks'][-1]['as_of'])}, leads followed for {days} days. "
         "In every week only what was known then was used.",
         f"Handed over: {total['handed_over']:,} leads, of which {total['won']:,} were won within {days} days: "
-        f"{_rate(total)}, promised {_percent(total['promised_win_rate'])}.",
-        f"Of {total['won_leads']:,} leads won in these weeks after they had been candidates, {total['caught']:,} had been "
-        f"handed over before and {total['missed']:,} had not.",
+        f"{_rate(total)}, promised {_percent(total['promised_win_rate'])} (mean chance "
+        f"{_percent(total['mean_chance'])}).",
+        f"Of {total['won_leads']:,} leads won in these weeks after they had been candidates, {total['caught']:,} had "
+        f"been handed over before and {total['missed']:,} had not.",
         *_volume(total),
         *_present(summary["present"], days),
     ]
@@ -36,11 +37,10 @@ def headlines(summary: Mapping[str, Any]) -> list[str]:
 
 
 def _volume(total: Mapping[str, Any]) -> Iterator[str]:
-    if total["promised_median_per_week"] is not None and total["median_per_week"] is not None:
-        yield (
-            f"A usual week had {total['median_per_week']:.0f} new MQLs, promised "
-            f"{total['promised_median_per_week']:.0f}; {total['weeks_within_promise']} of {total['usual_weeks']} weeks were within the promised range."
-        )
+    promised, found = total["promised_median_per_week"], total["median_per_week"]
+    if promised is not None and found is not None:
+        weeks = f"{total['weeks_within_promise']} of {total['usual_weeks']} weeks"
+        yield f"A usual week had {found:.0f} new MQLs, promised {promised:.0f}; {weeks} were within the promised range."
 
 
 def _present(present: Mapping[str, Any] | None, days: int) -> Iterator[str]:
@@ -74,9 +74,11 @@ def markdown(summary: Mapping[str, Any]) -> str:
     lines += [f"- {line}" for line in headlines(summary)]
     lines += ["", "## Week by week", "", *_table(summary["weeks"]), ""]
     lines += [
-        "`promised` is the mean chance of the leads handed over; `range` the weekly volume promised by the model of "
-        "that week (p10 to p90). The first week holds a backlog. `missed` were won in that week without having "
-        "been handed over. What sales would have done with leads it never got is not known: a win counts as it happened.",
+        "`range` and `promised` are what the policy in use that week said: its weekly volume (p10 to p90) and the win "
+        "rate of leads when they first cross the line, both from the replay on which its threshold was set. `mean "
+        "chance` is that of the leads handed over; winners leave early and the others are looked at again and again, "
+        "so it can lie below. The first week holds a backlog. `missed` were won in that week without having been "
+        "handed over. What sales would have done with leads it never got is not known: a win counts as it happened.",
         "",
     ]
     lines += [f"Note: {note}" for note in summary["notes"]]
@@ -99,6 +101,7 @@ def week_rows(weeks: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
             "win_rate_low": w["low"],
             "win_rate_high": w["high"],
             "promised_win_rate": w["promised_win_rate"],
+            "mean_chance": w["mean_chance"],
             "on_list": w["on_list"],
             "waits": w["waits"],
             "control": w["control"],
@@ -114,8 +117,10 @@ def week_rows(weeks: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _table(weeks: Sequence[Mapping[str, Any]]) -> Iterator[str]:
-    header = ("week", "new", "range", "won", "win rate", "promised", "on list", "wait", "accepted", "missed",
-              "present rule: new", "won")  # fmt: skip
+    header = (
+        "week", "new", "range", "won", "win rate", "promised", "mean chance", "on list", "wait", "accepted", "missed",
+        "present rule: new", "won",
+    )  # fmt: skip
     yield f"| {' | '.join(header)} |"
     yield "|---" * len(header) + "|"
     for w in weeks:
@@ -123,8 +128,8 @@ def _table(weeks: Sequence[Mapping[str, Any]]) -> Iterator[str]:
         volume = "-" if not span else f"{span['p10']:.0f} to {span['p90']:.0f}"
         cells = (
             _date(w["as_of"]), w["handed_over"], volume, w["won"],
-            _percent(w["win_rate"]), _percent(w["promised_win_rate"]), w["on_list"], w["waits"],
-            w["answers"]["accepted"], w["missed"], beside["handed_over"], beside["won"],
+            _percent(w["win_rate"]), _percent(w["promised_win_rate"]), _percent(w["mean_chance"]), w["on_list"],
+            w["waits"], w["answers"]["accepted"], w["missed"], beside["handed_over"], beside["won"],
         )  # fmt: skip
         yield f"| {' | '.join(str(cell) for cell in cells)} |"
 

@@ -62,6 +62,17 @@ max_age_days = 180                 # older leads are dormant, neither learned fr
 
 [policy]
 capacity_per_week = {capacity}{space}# about one eighth of the leads that come in a week now; sales can work no more
+# backlog_per_week = 5             # on top, of the leads that wait above the line
+# stay_at = 0.8                    # a lead on the list leaves it below this share of the threshold ...
+# min_days = 7                     # ... and not before so many days
+# retry_days = 90                  # a rejected lead is not handed over again before, unless it acts anew
+# min_fit = "C"                    # least fit grade of a new MQL: keen leads that cannot buy stay out
+# per_account = 2                  # new MQLs of one account a week; unit = "account": one contact of it at a time
+# control_per_week = 5             # leads below the line handed over on purpose, to learn what the line costs
+# [[policy.rules]]                 # decided beside the model, counted apart: "never", "always" or "sales-ready"
+# name = "students"
+# when = {{column = "industry", value = "education"}}
+# then = "never"
 """
 
 

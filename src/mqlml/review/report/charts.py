@@ -8,6 +8,7 @@ from typing import Any
 
 import altair as alt
 
+from mqlml.review.report.benefit_chart import benefit
 from mqlml.review.report.driver_charts import drivers, shapes
 from mqlml.review.report.figure import (
     NARROW,
@@ -50,7 +51,7 @@ def figures(summary: Mapping[str, Any]) -> dict[str, bytes]:
 
 def all_figures(summary: Mapping[str, Any]) -> dict[str, Figure]:
     """Return the charts that can be drawn from a tidy summary, by name, in reading order."""
-    singles = (hundred, tradeoff, weeks, reliability, ladder, months, horizon, plan, drivers)
+    singles = (hundred, tradeoff, benefit, weeks, reliability, ladder, months, horizon, plan, drivers)
     found = [figure for build in singles if (figure := build(summary)) is not None]
     return {figure.name: figure for figure in [*found, *shapes(summary)]}
 

@@ -25,6 +25,7 @@ _VERDICTS = {
 }
 _LEVELS = {"block": "Stops the training", "ask": "Please check", "note": "Good to know"}
 _TIERS = {"hot": "Hot", "mql": "MQL", "nurture": "Nurture", "cold": "Cold"}
+_CHANGED = {"capacity_per_week": "Capacity", "cost": "Cost", "value": "Value"}
 _MOST_ROWS = 200
 
 
@@ -67,6 +68,7 @@ def _view(summary: Mapping[str, Any]) -> dict[str, Any]:
             for r in words.rows(words.part(summary, "evaluation"), "looks")[:_MOST_ROWS]
         ],
         "levels": _LEVELS,
+        "changed": _CHANGED,
         "tiers": _TIERS,
         "directions": DIRECTIONS,
         "marks": MARKS,
