@@ -295,7 +295,7 @@ class Features(Section):
 
 
 class ModelSettings(Section):
-    """``[model]``: seed, bags, rolling origins and the size a training may have.
+    """``[model]``: seed, bags, rolling origins, calibration and the size a training may have.
 
     ``refit = false`` ships the model that was fitted before the window ``certify``, so that a precision can be
     certified there; by default the shipped model is fitted once more on everything.
@@ -308,6 +308,7 @@ class ModelSettings(Section):
     max_rows: Annotated[int, Field(ge=1_000)] = 200_000
     min_level_count: Annotated[int, Field(ge=1)] = 20
     threads: Annotated[int, Field(ge=1)] | None = None
+    calibration: Literal["auto", "intercept", "affine", "beta", "isotonic"] = "auto"
 
 
 class Audit(Section):

@@ -59,7 +59,7 @@ def test_fit_blend_when_a_fold_leaves_one_outcome_only_then_everybody_has_the_ba
     won = np.r_[np.ones(9), np.zeros(6)]
     group = np.r_[np.arange(9), np.full(6, 9)]
     matrix = np.random.default_rng(3).normal(size=(15, 4))
-    blend, calibrator = fit_blend(matrix, won, lead=np.arange(15), group=group, recipe=Recipe(0, 3, 1))
+    blend, _, calibrator = fit_blend(matrix, won, lead=np.arange(15), group=group, recipe=Recipe(0, 3, 1))
     p = calibrator.probability(blend.raw(matrix))
     assert p == pytest.approx(9.5 / 16)
     assert blend.trees == ()

@@ -88,6 +88,12 @@ def test_transform_when_columns_and_dictionaries_are_reordered_then_nothing_chan
     assert (encoder.transform(plain) == encoder.transform(TABLE)).all()
 
 
+def test_without_others_when_every_level_has_a_column_then_the_feature_is_named(encoder: Encoder) -> None:
+    assert encoder.without_others(TABLE) == (), "rare levels are folded into one"
+    assert encoder.without_others(TABLE.slice(0, 70)) == ("lead.source",)
+    assert encoder.columns[encoder.other_place("lead.source")].kind == "other"
+
+
 def test_mask_levels_when_fitted_then_some_leads_have_an_unseen_level(encoder: Encoder) -> None:
     lead = np.repeat(np.arange(1_000), 2)
     table = pa.table({"lead.source": text(["web"] * 2_000)})

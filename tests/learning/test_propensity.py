@@ -11,7 +11,7 @@ from sklearn.linear_model import LogisticRegression
 
 from mqlml.learning.calibration import fit_calibrator
 from mqlml.learning.logistic import Logistic, fit_logistic
-from mqlml.learning.propensity import Blend, Recipe, best_weight, fit_blend
+from mqlml.learning.propensity import Blend, Halves, Recipe, best_weight, fit_blend
 
 
 def made(n: int, *, seed: int = 0, curved: bool = False) -> tuple[np.ndarray, np.ndarray]:
@@ -73,12 +73,30 @@ def test_to_parts_when_read_back_then_scores_are_equal() -> None:
     assert (again.raw(x) == model.raw(x)).all()
 
 
+def test_fit_blend_when_rows_are_held_out_then_their_scores_are_no_better_than_the_truth() -> None:
+    x, won = made(4_000)
+    n = np.arange(4_000)
+    _, held_out, _ = fit_blend(x, won, lead=n, group=n, recipe=Recipe(0, 3, 1))
+    truth = x[:, 0] - 0.5 * x[:, 1] - 1.5
+    for raw in (held_out.straight, held_out.bagged, held_out.mixed(0.5)):
+        assert np.mean(np.logaddexp(0, raw) - won * raw) > np.mean(np.logaddexp(0, truth) - won * truth)
+    assert (held_out.where(won > 0).won == 1).all()
+
+
 def test_best_weight_when_one_half_is_noise_then_the_other_has_all() -> None:
     x, won = made(4_000)
     truth = x[:, 0] - 0.5 * x[:, 1] - 1.5
     noise = np.random.default_rng(1).normal(size=4_000)
-    assert best_weight(truth, noise, won) <= 0.1
-    assert best_weight(noise, truth, won) >= 0.9
+    assert best_weight(Halves(truth, noise, won)) <= 0.1
+    assert best_weight(Halves(noise, truth, won)) >= 0.9
+
+
+def test_best_weight_when_later_leads_contradict_then_it_lies_between() -> None:
+    x, won = made(4_000)
+    truth = x[:, 0] - 0.5 * x[:, 1] - 1.5
+    noise = np.random.default_rng(1).normal(size=4_000)
+    found = best_weight(Halves(truth, noise, won), [Halves(noise, truth, won)] * 3)
+    assert 0.4 <= found <= 0.6, "however many, later tests weigh as much as the held-out rows"
 
 
 def test_fits_when_rows_weigh_twice_then_they_are_as_rows_that_occur_twice() -> None:
@@ -93,11 +111,12 @@ def test_fits_when_rows_weigh_twice_then_they_are_as_rows_that_occur_twice() -> 
     repeated = fit_logistic(matrix[twice], won[twice], strength=10.0, seed=0)
     assert np.abs(weighed.raw(matrix) - repeated.raw(matrix)).max() < 0.01
     raw = matrix[:, 0]
-    one = fit_calibrator(raw, won, winning_leads=100, weight=weight)
-    two = fit_calibrator(raw[twice], won[twice], winning_leads=100)
+    one = fit_calibrator(raw, won, lead=np.arange(600), method="affine", weight=weight)
+    two = fit_calibrator(raw[twice], won[twice], lead=twice, method="affine")
     assert one.slope == pytest.approx(two.slope, abs=1e-9)
     assert one.intercept == pytest.approx(two.intercept, abs=1e-9)
-    assert best_weight(raw, -raw, won, weight=weight) == best_weight(raw[twice], -raw[twice], won[twice])
+    doubled = Halves(raw[twice], -raw[twice], won[twice])
+    assert best_weight(Halves(raw, -raw, won, weight)) == best_weight(doubled)
 
 
 def test_fit_blend_when_rows_weigh_differently_then_both_halves_and_the_calibration_follow() -> None:
@@ -108,7 +127,8 @@ def test_fit_blend_when_rows_weigh_differently_then_both_halves_and_the_calibrat
     lead = np.arange(n)
     weight = np.where(won > 0, 0.25, 1.0)
     rate = float(np.average(won, weights=weight))
-    blend, calibrator = fit_blend(matrix, won, lead=lead, group=lead, recipe=Recipe(0, 2, 1), weight=weight)
+    blend, held_out, _ = fit_blend(matrix, won, lead=lead, group=lead, recipe=Recipe(0, 2, 1), weight=weight)
+    calibrator = fit_calibrator(held_out.mixed(blend.weight), won, lead=lead, weight=weight)
     straight, bagged = blend.halves(matrix)
     for raw in (straight, bagged, calibrator.log_odds(blend.raw(matrix))):
         assert float((1 / (1 + np.exp(-raw))).mean()) == pytest.approx(rate, abs=0.02)

@@ -50,7 +50,7 @@ def model() -> Model:
     every = np.arange(N)
     encoder = fit_encoder(table, FEATURES.features, lead=every, min_leads=20)
     matrix = encoder.transform(table)
-    blend, _ = fit_blend(matrix, won, lead=every, group=every, recipe=Recipe(0, 2, 1))
+    blend, _, _ = fit_blend(matrix, won, lead=every, group=every, recipe=Recipe(0, 2, 1))
     blend = type(blend)(blend.logistic, blend.trees, 0.5)
     return Model(FEATURES, encoder, blend, Calibrator(0.9, -0.1), np.linspace(0, 1, 101))
 

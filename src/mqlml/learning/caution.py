@@ -44,7 +44,7 @@ def cautious_calibrator(
     weight : ndarray of float64, shape (n,), optional
     """
     slope = cautious_slope(raw, won, lead=lead, group=group, fold=fold)
-    level = fit_calibrator(slope * raw, won, winning_leads=0, weight=weight)
+    level = fit_calibrator(slope * raw, won, lead=lead, method="intercept", weight=weight)
     return Calibrator(slope=slope, intercept=level.intercept)
 
 

@@ -97,9 +97,20 @@ class Encoder:
         found = np.zeros(table.num_rows, dtype=bool)
         for column in self.columns:
             if column.kind == "other":
-                codes, levels = _categories(table[column.feature])
-                found |= _encode_category(column, codes, levels, self._levels(column.feature)) > 0
+                found |= self._other(column, table)
         return found
+
+    def without_others(self, table: pa.Table) -> tuple[str, ...]:
+        """Categorical features all of whose levels in this table have a column of their own."""
+        return tuple(c.feature for c in self.columns if c.kind == "other" and not self._other(c, table).any())
+
+    def other_place(self, feature: str) -> int:
+        """Place of the column that stands for levels without one of their own."""
+        return next(j for j, c in enumerate(self.columns) if c.feature == feature and c.kind == "other")
+
+    def _other(self, column: Column, table: pa.Table) -> npt.NDArray[np.bool_]:
+        codes, levels = _categories(table[column.feature])
+        return _encode_category(column, codes, levels, self._levels(column.feature)) > 0
 
     def _places(self) -> dict[str, list[int]]:
         places: dict[str, list[int]] = {}

@@ -36,11 +36,14 @@ class Logistic:
     base : float
         Log-odds of a lead that is average in every column.
     beta, mean : ndarray of float64, shape (columns,)
+    strength : float
+        Inverse penalty it was fitted with.
     """
 
     base: float
     beta: Floats
     mean: Floats
+    strength: float
 
     def raw(self, matrix: Floats) -> Floats:
         """Raw log-odds, shape (rows,)."""
@@ -57,12 +60,13 @@ class Logistic:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for the bundle."""
-        return {"base": self.base, "beta": self.beta.tolist(), "mean": self.mean.tolist()}
+        return {**vars(self), "beta": self.beta.tolist(), "mean": self.mean.tolist()}
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Logistic:
         """Inverse of :meth:`to_dict`."""
-        return cls(float(data["base"]), np.asarray(data["beta"], dtype=float), np.asarray(data["mean"], dtype=float))
+        beta, mean = np.asarray(data["beta"], dtype=float), np.asarray(data["mean"], dtype=float)
+        return cls(float(data["base"]), beta, mean, float(data["strength"]))
 
 
 def fit_logistic(
@@ -97,7 +101,7 @@ def fit_logistic(
     with threadpool_limits(1, "blas"):
         part = None if weight is None else weight[row]
         found = _fit_signed(scaled, won[row], part, strengths=(strength,), signs=signs)[0]
-    return Logistic(float(found[0]), found[1:] / scale, mean)
+    return Logistic(float(found[0]), found[1:] / scale, mean, strength)
 
 
 def choose_strength(

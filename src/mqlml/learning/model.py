@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
+from scipy.special import expit
 
 from mqlml.learning.calibration import Calibrator
 from mqlml.learning.encoder import Encoder
+from mqlml.learning.newcomers import Newcomer, newcomer_rows
 from mqlml.learning.propensity import Blend
 from mqlml.tape.features import FeatureSet
 
@@ -35,6 +37,8 @@ class Model:
     calibrator : Calibrator
     reference : ndarray of float64, shape (k,)
         Ascending quantiles of the chances of leads the recipe was tested on; percentiles are read from it.
+    newcomers : tuple of Newcomer
+        Who speaks for leads with a level that was never seen.
     """
 
     features: FeatureSet
@@ -42,14 +46,34 @@ class Model:
     blend: Blend
     calibrator: Calibrator
     reference: Floats
+    newcomers: tuple[Newcomer, ...] = ()
 
     def matrix(self, table: pa.Table) -> Floats:
         """Design matrix of a table of features, shape (rows, columns); columns are found by name."""
         return self.encoder.transform(table)
 
-    def probability(self, table: pa.Table) -> Floats:
-        """Chance of being won within the horizon, shape (rows,), strictly between 0 and 1."""
-        return self.calibrator.probability(self.blend.raw(self.matrix(table)))
+    def probability(self, table: pa.Table, matrix: Floats | None = None) -> Floats:
+        """Chance of being won within the horizon, shape (rows,), strictly between 0 and 1.
+
+        Parameters
+        ----------
+        table : pa.Table
+            Features.
+        matrix : ndarray of float64, shape (rows, columns), optional
+            Their design matrix, where it is there already.
+        """
+        log_odds = self.log_odds(self.matrix(table) if matrix is None else matrix)
+        return np.clip(expit(log_odds), 1e-9, 1 - 1e-9)  # type: ignore[no-any-return]
+
+    def log_odds(self, matrix: Floats) -> Floats:
+        """Calibrated log-odds of rows of the design matrix, shape (rows,)."""
+        found = self.calibrator.log_odds(self.blend.raw(matrix))
+        speaker = newcomer_rows(self.newcomers, self.encoder, matrix)
+        for i, rule in enumerate(self.newcomers):
+            mine = speaker == i
+            counts = rule.counted(self.encoder, matrix[mine])
+            found[mine] = rule.log_odds(self.blend.logistic, counts, matrix[mine])
+        return found
 
     def percentile(self, p: Floats) -> Floats:
         """Share of reference leads with a lower chance, 0..100, shape (rows,)."""
@@ -61,7 +85,8 @@ class Model:
             "features": self.features.to_dict(),
             "encoder": self.encoder.to_dict(),
             "blend": self.blend.to_parts(),
-            "calibrator": vars(self.calibrator),
+            "calibrator": self.calibrator.to_dict(),
+            "newcomers": [rule.to_dict() for rule in self.newcomers],
             "reference": [float(p) for p in self.reference],
         }
         trees = {f"trees_{i}.txt": text.encode() for i, text in enumerate(self.blend.trees)}
@@ -83,6 +108,7 @@ class Model:
             features=FeatureSet.from_dict(data["features"]),
             encoder=Encoder.from_dict(data["encoder"]),
             blend=Blend.from_parts(data["blend"], trees),
-            calibrator=Calibrator(**data["calibrator"]),
+            calibrator=Calibrator.from_dict(data["calibrator"]),
             reference=np.asarray(data["reference"], dtype=np.float64),
+            newcomers=tuple(Newcomer.from_dict(rule) for rule in data["newcomers"]),
         )

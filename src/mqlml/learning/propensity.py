@@ -13,16 +13,19 @@ import numpy as np
 import numpy.typing as npt
 from scipy.optimize import minimize_scalar
 
-from mqlml.learning.calibration import Calibrator, fit_calibrator
+from mqlml.learning.calibration import Calibrator
 from mqlml.learning.caution import FEW, cautious_calibrator
 from mqlml.learning.constraints import Constraints
+from mqlml.learning.likelihood import fit_terms
 from mqlml.learning.logistic import Logistic, choose_strength, fit_logistic, weighted_log_loss
 from mqlml.learning.windows import group_folds
 
 if TYPE_CHECKING:
     from lightgbm import Booster, Dataset
 
-__all__ = ["Blend", "Recipe", "best_weight", "fit_blend"]
+    from mqlml.learning.calibration import Method
+
+__all__ = ["Blend", "Halves", "Recipe", "best_weight", "fit_blend"]
 
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
@@ -32,6 +35,8 @@ Signs = npt.NDArray[np.int8]
 # Trees need more winning leads than a logistic regression before they help (docs/decisions/005).
 MIN_WINS_FOR_TREES = 200
 _ROUNDS, _PATIENCE = 400, 30
+# In log loss per unit of squared distance; half a thousandth at the ends.
+_PULL_TO_HALF = 2e-3
 
 
 @dataclass(frozen=True)
@@ -45,6 +50,8 @@ class Recipe:
         Changes nothing but the time taken.
     leads_per_row : float
         Distinct leads over rows, 0..1: repeated snapshots of a lead are one observation, not many.
+    calibration : str
+        Rung of the ladder of :func:`mqlml.learning.calibration.fit_calibrator`.
     constraints : Constraints
         What people decided that the model must obey.
     """
@@ -53,6 +60,7 @@ class Recipe:
     bags: int
     threads: int
     leads_per_row: float = 1.0
+    calibration: Method = "auto"
     constraints: Constraints = field(default_factory=Constraints)
 
     def tree_parameters(self, bag: int) -> dict[str, Any]:
@@ -75,6 +83,31 @@ class Recipe:
             "seed": self.seed * 1_000 + bag,
             "verbosity": -1,
         }
+
+
+@dataclass(frozen=True)
+class Halves:
+    """Raw scores of both halves for rows neither has learned from, and what became of those rows.
+
+    Attributes
+    ----------
+    straight, bagged, won : ndarray of float64, shape (n,)
+    weight : ndarray of float64, shape (n,), optional
+    """
+
+    straight: Floats
+    bagged: Floats
+    won: Floats
+    weight: Floats | None = None
+
+    def mixed(self, share: float) -> Floats:
+        """Raw scores with this share of the trees."""
+        return (1 - share) * self.straight + share * self.bagged
+
+    def where(self, flags: npt.NDArray[np.bool_]) -> Halves:
+        """The rows for which ``flags`` is true."""
+        weight = None if self.weight is None else self.weight[flags]
+        return Halves(self.straight[flags], self.bagged[flags], self.won[flags], weight)
 
 
 @dataclass(frozen=True)
@@ -133,8 +166,8 @@ def fit_blend(
     weight: Floats | None = None,
     signs: Signs | None = None,
     step: Callable[[], None] = lambda: None,
-) -> tuple[Blend, Calibrator]:
-    """Fit both halves on the same rows; blend and calibrate them on out-of-fold scores.
+) -> tuple[Blend, Halves, Calibrator | None]:
+    """Fit both halves on the same rows, with out-of-fold scores of each.
 
     Parameters
     ----------
@@ -153,22 +186,24 @@ def fit_blend(
 
     Returns
     -------
-    tuple of (Blend, Calibrator)
-        Weight and calibrator come from the out-of-fold scores of these rows; forward scores, where there are any,
-        are the better teachers and replace both.
+    tuple of (Blend, Halves, Calibrator or None)
+        The share of the trees comes from these out-of-fold scores; later leads may teach a better one. With a
+        calibrator where there are too few leads of one outcome to estimate one freely.
     """
     wins = len(np.unique(lead[won > 0]))
     recipe = replace(recipe, leads_per_row=len(np.unique(lead)) / len(lead))
     folds = group_folds(group, won, folds=recipe.bags, seed=recipe.seed)
     if not _both_outcomes(won, folds):
-        return Blend(_base_rate(won, matrix.shape[1], weight), (), 0.0), Calibrator()
+        nothing, flat = Blend(_base_rate(won, matrix.shape[1], weight), (), 0.0), np.zeros(len(won))
+        return nothing, Halves(flat, flat, won, weight), Calibrator()
     strength, straight = choose_strength(matrix, won, folds, seed=recipe.seed, weight=weight, signs=signs)
     logistic = fit_logistic(matrix, won, strength=strength, seed=recipe.seed, weight=weight, signs=signs)
+    held_out = Halves(straight, straight, won, weight)
     if min(wins, len(np.unique(lead)) - wins) < FEW:
         calibrator = cautious_calibrator(straight, won, lead=lead, group=group, fold=folds, weight=weight)
-        return Blend(logistic, (), 0.0), calibrator
+        return Blend(logistic, (), 0.0), held_out, calibrator
     if wins < MIN_WINS_FOR_TREES or matrix.shape[1] == 0:
-        return Blend(logistic, (), 0.0), fit_calibrator(straight, won, winning_leads=wins, weight=weight)
+        return Blend(logistic, (), 0.0), held_out, None
     bagged = np.empty(len(won))
     trees = []
     rows = _dataset(matrix, won, weight, recipe)
@@ -177,24 +212,32 @@ def fit_blend(
         text, bagged[out] = _fit_bag(rows, matrix, out, recipe, bag, signs)
         trees.append(text)
         step()
-    share = best_weight(straight, bagged, won, weight=weight)
-    raw = (1 - share) * straight + share * bagged
-    return Blend(logistic, tuple(trees), share), fit_calibrator(raw, won, winning_leads=wins, weight=weight)
+    held_out = replace(held_out, bagged=bagged)
+    return Blend(logistic, tuple(trees), best_weight(held_out)), held_out, None
 
 
-def best_weight(straight: Floats, bagged: Floats, won: Floats, *, weight: Floats | None = None) -> float:
-    """Share of the trees with the least log loss, each share with its own best affine map; a multiple of 0.05.
+def best_weight(held_out: Halves, later: Sequence[Halves] = ()) -> float:
+    """Share of the trees with the least log loss, each set of scores with its own best line; a multiple of 0.05.
 
-    A small pull towards one half keeps a flat optimum from tipping over between retrainings.
+    Scores of later leads, where there are some, count together as much as those held out of the fit: they are the
+    truer test, but each was made by another, smaller fit. A pull towards one half keeps a flat optimum from tipping
+    over between retrainings.
     """
 
     def loss(share: float) -> float:
-        raw = (1 - share) * straight + share * bagged
-        z = fit_calibrator(raw, won, winning_leads=len(won), weight=weight).log_odds(raw)
-        return weighted_log_loss(z, won, weight) + 1e-4 * (share - 0.5) ** 2
+        found = _loss(held_out, share)
+        if later:
+            found = (found + float(np.mean([_loss(test, share) for test in later]))) / 2
+        return found + _PULL_TO_HALF * (share - 0.5) ** 2
 
     found = minimize_scalar(loss, bounds=(0.0, 1.0), method="bounded", options={"xatol": 0.02})
     return round(float(found.x) * 20) / 20
+
+
+def _loss(test: Halves, share: float) -> float:
+    raw, part = test.mixed(share), np.zeros(len(test.won), dtype=np.int64)
+    (slope,), (intercept,) = fit_terms(raw[:, None], test.won, part, weight=test.weight)
+    return weighted_log_loss(slope * raw + intercept, test.won, test.weight)
 
 
 def _dataset(matrix: Floats, won: Floats, weight: Floats | None, recipe: Recipe) -> Dataset:
@@ -215,7 +258,7 @@ def _base_rate(won: Floats, columns: int, weight: Floats | None) -> Logistic:
     """The same chance for everybody, from which nothing can be told apart."""
     weight = np.ones(len(won)) if weight is None else weight
     odds = (weight @ won + 0.5) / (weight @ (1 - won) + 0.5)
-    return Logistic(float(np.log(odds)), np.zeros(columns), np.zeros(columns))
+    return Logistic(float(np.log(odds)), np.zeros(columns), np.zeros(columns), 0.0)
 
 
 def _fit_bag(

@@ -10,17 +10,17 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import logit
 
-from mqlml.learning.calibration import Calibrator, fit_calibrator
-from mqlml.learning.caution import FEW
 from mqlml.learning.encoder import fit_encoder, mask_levels, without_repeats
 from mqlml.learning.model import Model
-from mqlml.learning.propensity import Blend, Recipe, best_weight, fit_blend
+from mqlml.learning.newcomers import fit_newcomers, newcomer_rows
+from mqlml.learning.propensity import Blend, Halves, Recipe, fit_blend
+from mqlml.learning.settling import Fitted, Scored, known_at, settle
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from mqlml.learning.encoder import Encoder
     from mqlml.learning.labels import Rows
+    from mqlml.learning.settling import Settled
     from mqlml.learning.windows import Plan, Round
     from mqlml.tape.features import FeatureSet
 
@@ -69,21 +69,19 @@ class Tested:
 
 @dataclass(frozen=True)
 class Training:
-    """The shipped model and the evidence for its recipe."""
+    """The shipped model and the evidence for its recipe.
+
+    Attributes
+    ----------
+    model : Model
+    tested : Tested
+    settled : Settled
+        Weight, calibration and drift of the shipped model.
+    """
 
     model: Model
     tested: Tested
-
-
-@dataclass(frozen=True)
-class _Scored:
-    round: Round
-    row: npt.NDArray[np.int64]
-    straight: Floats
-    bagged: Floats
-    blend: Blend
-    calibrator: Calibrator
-    baselines: dict[str, Floats]
+    settled: Settled
 
 
 def train_model(
@@ -117,13 +115,10 @@ def train_model(
         return _train_frozen(table, rows, features, plan, recipe=recipe, min_leads=min_leads, step=step)
     lighter = replace(recipe, bags=min(recipe.bags, JUDGED_BAGS))
     scored = [_score_round(table, rows, features, r, lighter, min_leads, step) for r in plan.rounds]
-    everything = np.ones(len(rows), dtype=bool)
-    encoder, blend, fallback = _fit(table, rows, features, everything, recipe, min_leads, step)
-    weight, calibrator = _teach(rows, scored) or (blend.weight, fallback)
-    blend = Blend(blend.logistic, blend.trees, weight if blend.trees else 0.0)
-    tested = _pool(rows, scored, blend.weight, calibrator)
-    reference = np.quantile(tested.settled, np.linspace(0, 1, _REFERENCE_QUANTILES))
-    return Training(Model(features, encoder, blend, calibrator, reference), tested)
+    fitted = _fit(table, rows, features, np.ones(len(rows), dtype=bool), recipe, min_leads, step)
+    settled = settle(rows, fitted, scored, recipe=recipe)
+    tested = _pool(rows, scored, settled, recipe)
+    return _shipped(features, fitted, settled, tested)
 
 
 def _train_frozen(
@@ -142,27 +137,32 @@ def _train_frozen(
     earlier = [r for r in plan.rounds if r.part not in {f.part for f in plan.frozen}]
     scored = [_score_round(table, rows, features, r, lighter, min_leads, step) for r in earlier]
     then = rows.seen_from(first.origin)
-    encoder, blend, fallback = _fit(table, then, features, first.fit, recipe, min_leads, step)
-    taught = _teach(rows, scored, origin=first.origin)
-    weight, calibrator = taught or (blend.weight, _levelled(fallback, then, first.fit))
-    blend = Blend(blend.logistic, blend.trees, weight if blend.trees else 0.0)
+    fitted = _fit(table, then, features, first.fit, recipe, min_leads, step, shift=_shift(then, first))
+    settled = settle(rows, fitted, known_at(first.origin, rows, scored), recipe=recipe)
     base = np.clip(then.where(first.fit).base_rate, _LEAST, 1 - _LEAST)
-    shipped = [_predict(table, r, encoder, blend, calibrator, base) for r in plan.frozen]
-    tested = _pool(rows, [*scored, *shipped], blend.weight, calibrator, frozen=len(shipped))
+    shipped = [_predict(table, rows, r, fitted, base) for r in plan.frozen]
+    tested = _pool(rows, [*scored, *shipped], settled, recipe, frozen=len(shipped))
+    return _shipped(features, fitted, settled, tested)
+
+
+def _shipped(features: FeatureSet, fitted: Fitted, settled: Settled, tested: Tested) -> Training:
     unseen = np.isfinite(tested.settled)
     reference = np.quantile(tested.settled[unseen], np.linspace(0, 1, _REFERENCE_QUANTILES))
-    return Training(Model(features, encoder, blend, calibrator, reference), tested)
+    blend = Blend(fitted.blend.logistic, fitted.blend.trees, settled.share)
+    newcomers = tuple(rule.moved(settled.level.applied) for rule in fitted.newcomers)
+    return Training(Model(features, fitted.encoder, blend, settled.calibrator, reference, newcomers), tested, settled)
 
 
-def _levelled(calibrator: Calibrator, then: Rows, fit: Flags) -> Calibrator:
-    """Shift chances from the win rate of the rows learned from to that of all rows known then.
+def _shift(then: Rows, tested: Round) -> float:
+    """Difference in log-odds from the win rate of the rows learned from to that of all rows known then.
 
     Accounts still open in the windows to come are left out of the fit, and those that stay were decided sooner, and
     more often won, than leads are (prior correction; King and Zeng, 2001, Political Analysis 9:137).
     """
-    rates = [np.clip(then.where(rows).base_rate, _LEAST, 1 - _LEAST) for rows in (then.weight > 0, fit)]
-    shift = float(logit(rates[0]) - logit(rates[1]))
-    return Calibrator(calibrator.slope, calibrator.intercept + shift)
+    if tested.origin is None:
+        return 0.0
+    rates = [np.clip(then.where(rows).base_rate, _LEAST, 1 - _LEAST) for rows in (then.weight > 0, tested.fit)]
+    return float(logit(rates[0]) - logit(rates[1]))
 
 
 def _fit(
@@ -173,15 +173,17 @@ def _fit(
     recipe: Recipe,
     min_leads: int,
     step: Callable[[], None],
-) -> tuple[Encoder, Blend, Calibrator]:
+    *,
+    shift: float = 0.0,
+) -> Fitted:
     chosen = _thinned(chosen, seed=recipe.seed)
-    part, lead = table.filter(chosen), rows.lead[chosen]
+    part, lead, won = table.filter(chosen), rows.lead[chosen], rows.won[chosen]
     encoder = fit_encoder(part, features.features, lead=lead, min_leads=min_leads, constraints=recipe.constraints)
     matrix = encoder.transform(mask_levels(part, encoder, lead=lead, seed=recipe.seed))
     encoder, matrix = without_repeats(encoder, matrix)
-    blend, calibrator = fit_blend(
+    blend, held_out, few = fit_blend(
         matrix,
-        rows.won[chosen],
+        won,
         lead=lead,
         group=rows.group[chosen],
         weight=rows.weight[chosen] if rows.young else None,
@@ -189,7 +191,20 @@ def _fit(
         signs=recipe.constraints.signs(encoder.columns, features.features),
         step=step,
     )
-    return encoder, blend, calibrator
+    newcomers = (
+        ()
+        if few
+        else fit_newcomers(
+            matrix,
+            won,
+            encoder,
+            open_features=encoder.without_others(part),
+            strength=blend.logistic.strength,
+            seed=recipe.seed,
+        )
+    )
+    newcomers = tuple(rule.moved(shift) for rule in newcomers)
+    return Fitted(np.flatnonzero(chosen), encoder, blend, held_out, newcomers, few, shift)
 
 
 def _thinned(chosen: Flags, *, seed: int) -> Flags:
@@ -210,73 +225,50 @@ def _score_round(
     recipe: Recipe,
     min_leads: int,
     step: Callable[[], None],
-) -> _Scored:
+) -> Scored:
     then = rows.seen_from(tested.origin)
-    encoder, blend, calibrator = _fit(table, then, features, tested.fit, recipe, min_leads, step)
+    fitted = _fit(table, then, features, tested.fit, recipe, min_leads, step, shift=_shift(then, tested))
     base = np.clip(then.where(tested.fit).base_rate, _LEAST, 1 - _LEAST)
-    return _predict(table, tested, encoder, blend, calibrator, base)
+    return _predict(table, rows, tested, fitted, float(base))
 
 
-def _predict(
-    table: pa.Table, tested: Round, encoder: Encoder, blend: Blend, calibrator: Calibrator, base: float
-) -> _Scored:
+def _predict(table: pa.Table, rows: Rows, tested: Round, fitted: Fitted, base: float) -> Scored:
     row = np.flatnonzero(tested.test)
-    straight, bagged = blend.halves(encoder.transform(table.filter(tested.test)))
-    return _Scored(tested, row, straight, bagged, blend, calibrator, {"base rate": np.full(len(row), base)})
+    matrix = fitted.encoder.transform(table.filter(tested.test))
+    halves = Halves(*fitted.blend.halves(matrix), rows.won[row])
+    speaker = newcomer_rows(fitted.newcomers, fitted.encoder, matrix)
+    apart = np.full(len(row), np.nan)
+    for i, rule in enumerate(fitted.newcomers):
+        mine = speaker == i
+        counts = rule.counted(fitted.encoder, matrix[mine])
+        apart[mine] = rule.log_odds(fitted.blend.logistic, counts, matrix[mine])
+    return Scored(tested, row, fitted, halves, apart, base)
 
 
-def _pool(rows: Rows, scored: Sequence[_Scored], weight: float, calibrator: Calibrator, *, frozen: int = 0) -> Tested:
+def _pool(rows: Rows, scored: Sequence[Scored], settled: Settled, recipe: Recipe, *, frozen: int = 0) -> Tested:
     """Put the rounds together; each round's chances use only what was known at its origin.
 
     The last ``frozen`` rounds were predicted by the shipped model: their chances are its own, and those of the others
     say nothing of it.
     """
-    chances, logistic = [], []
-    ships = [frozen > 0 and k >= len(scored) - frozen for k in range(len(scored))]
-    for s, own in zip(scored, ships, strict=True):
-        taught = _teach(rows, [t for t in scored if t is not s], origin=s.round.origin)
-        w, c = (weight, calibrator) if own else taught or (s.blend.weight, s.calibrator)
-        chances.append(c.probability((1 - w) * s.straight + w * s.bagged))
-        alone = _teach(rows, [t for t in scored if t is not s], origin=s.round.origin, weight=0.0)
-        logistic.append((alone[1] if alone else Calibrator()).probability(s.straight))
-    straight = np.concatenate([s.straight for s in scored])
-    bagged = np.concatenate([s.bagged for s in scored])
-    shipped = np.concatenate([np.full(len(s.row), own or not frozen) for s, own in zip(scored, ships, strict=True)])
+    chances, logistic, own = [], [], []
+    for k, s in enumerate(scored):
+        teachers = known_at(s.round.origin, rows, [t for t in scored if t is not s])
+        ships = frozen > 0 and k >= len(scored) - frozen
+        then = settled if ships else settle(rows, s.fitted, teachers, recipe=recipe)
+        chances.append(then.probability(s))
+        alone = settle(rows, s.fitted, teachers, recipe=recipe, share=0.0)
+        logistic.append(alone.calibrator.probability(s.halves.straight))
+        own.append(settled.probability(s) if ships or not frozen else np.full(len(s.row), np.nan))
     return Tested(
         row=np.concatenate([s.row for s in scored]),
         part=np.concatenate([np.full(len(s.row), s.round.part) for s in scored]),
-        straight=straight,
-        bagged=bagged,
+        straight=np.concatenate([s.halves.straight for s in scored]),
+        bagged=np.concatenate([s.halves.bagged for s in scored]),
         p=np.concatenate(chances),
         baselines={
-            "base rate": np.concatenate([s.baselines["base rate"] for s in scored]),
+            "base rate": np.concatenate([np.full(len(s.row), s.base) for s in scored]),
             "logistic regression": np.concatenate(logistic),
         },
-        settled=np.where(shipped, calibrator.probability((1 - weight) * straight + weight * bagged), np.nan),
+        settled=np.concatenate(own),
     )
-
-
-def _teach(
-    rows: Rows, teachers: Sequence[_Scored], *, origin: int | None = None, weight: float | None = None
-) -> tuple[float, Calibrator] | None:
-    """Weight and calibrator from scores of unseen rows whose labels were known at ``origin``; None if too few."""
-    if not teachers:
-        return None
-    row = np.concatenate([t.row for t in teachers])
-    straight = np.concatenate([t.straight for t in teachers])
-    bagged = np.concatenate([t.bagged for t in teachers])
-    known = np.ones(len(row), dtype=bool) if origin is None else (rows.known[row] <= origin) & (rows.when[row] < origin)
-    row, straight, bagged = row[known], straight[known], bagged[known]
-    won, lead = rows.won[row], rows.lead[row]
-    wins = len(np.unique(lead[won > 0]))
-    if min(wins, len(np.unique(lead)) - wins) < FEW:
-        return None
-    w = best_weight(straight, bagged, won) if weight is None else weight
-    raw = (1 - w) * straight + w * bagged
-    return w, fit_calibrator(raw, won, winning_leads=wins, window=_windows(rows, row, teachers))
-
-
-def _windows(rows: Rows, row: npt.NDArray[np.int64], teachers: Sequence[_Scored]) -> npt.NDArray[np.int64] | None:
-    """Number of each row's test window in time order; None where the rounds stand in no order."""
-    origins = {t.round.origin for t in teachers if t.round.origin is not None}
-    return np.searchsorted(np.sort(list(origins)), rows.when[row], side="right") if origins else None

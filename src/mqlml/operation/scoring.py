@@ -187,7 +187,7 @@ class LeadScorer:
             Without them the reasons and the two grades, which are made of the same contributions, are null.
         """
         matrix = self.model.matrix(table)
-        p = self.model.calibrator.probability(self.model.blend.raw(matrix))
+        p = self.model.probability(table, matrix)
         ids = np.asarray(table["lead_id"].to_pylist(), dtype=object)
         mql = self.policy.mqls(p, ids, self.policy.values(table))
         explanation = self.explainer.explain(table, matrix) if reasons else None

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from mqlml.learning.newcomers import newcomer_rows
 from mqlml.review.treeshap import TreeEnsemble
 
 if TYPE_CHECKING:
@@ -96,7 +97,9 @@ class Explainer:
     def column_contributions(self, matrix: Floats) -> tuple[float, Floats]:
         """Base and what each column of the design matrix adds, in calibrated log-odds.
 
-        The logistic half adds ``beta_j (x_j - mean_j)``, the trees their SHAP values; the calibrator scales both.
+        The logistic half adds ``beta_j (x_j - mean_j)``, the trees their SHAP values; the calibrator scales both, a
+        curved one by another factor for each lead. A lead with a level never seen has the parts its rule counts, and
+        the rest of the way from the common base stands at that level's column.
         """
         blend, calibrator = self.model.blend, self.model.calibrator
         base = (1 - blend.weight) * blend.logistic.base
@@ -105,7 +108,19 @@ class Explainer:
             trees = self._trees.contributions(np.ascontiguousarray(matrix))
             base += blend.weight * float(trees[0, -1]) if len(trees) else 0.0
             columns += blend.weight * trees[:, :-1]
-        return calibrator.slope * base + calibrator.intercept, calibrator.slope * columns
+        columns *= calibrator.scale(base + columns.sum(axis=1), base)[:, None]
+        start = float(calibrator.log_odds(np.full(1, base))[0])
+        self._let_newcomers_speak(matrix, columns, start)
+        return start, columns
+
+    def _let_newcomers_speak(self, matrix: Floats, columns: Floats, base: float) -> None:
+        encoder, logistic = self.model.encoder, self.model.blend.logistic
+        speaker = newcomer_rows(self.model.newcomers, encoder, matrix)
+        for i, rule in enumerate(self.model.newcomers):
+            mine = np.flatnonzero(speaker == i)
+            counts = rule.counted(encoder, matrix[mine])
+            columns[mine] = rule.contributions(logistic, counts, matrix[mine])
+            columns[mine, encoder.other_place(rule.feature)] += rule.base(logistic) - base
 
     @cached_property
     def _trees(self) -> TreeEnsemble:

@@ -156,7 +156,13 @@ def _learn(opened: Opened, config: Config, progress: Progress) -> _Learned:
     table = build_features(opened.history, mark_table(opened.people, rows.lead, rows.at), features, tally=tally)
     present, note = present_rule(opened.history, config, rows, opened.people, table=table)
     decided = read_decisions(config, features)
-    recipe = Recipe(config.model.seed, config.model.bags, threads_of(config), constraints=decided.constraints)
+    recipe = Recipe(
+        config.model.seed,
+        config.model.bags,
+        threads_of(config),
+        calibration=config.model.calibration,
+        constraints=decided.constraints,
+    )
     judged = len(plan.rounds) - len(plan.frozen)
     progress.begin("Learning", recipe.bags + min(recipe.bags, JUDGED_BAGS) * judged)
     least = config.model.min_level_count
@@ -254,8 +260,7 @@ def _summary(learned: _Learned, config: Config, shown_drivers: list[dict[str, An
         "recipe": {
             "bags": len(model.blend.trees),
             "share of trees in the blend": model.blend.weight,
-            "calibration slope": model.calibrator.slope,
-            "calibration intercept": model.calibrator.intercept,
+            **_calibration(learned.training),
             "columns": len(model.encoder.columns),
             "reasons differ from the shap package by at most": checked,
         },
@@ -297,6 +302,24 @@ def _scorecard(learned: _Learned, config: Config) -> dict[str, Any]:
     looked_at = [feature for feature in model.features.features if feature.name in used]
     levels = {name: frozenset(found) for name, found in named.items()}
     return make_scorecard(seen, looked_at, levels, seed=config.model.seed)
+
+
+def _calibration(training: Training) -> dict[str, Any]:
+    """How chances are made of raw scores, and what is expected of the time to come."""
+    calibrator, level = training.model.calibrator, training.settled.level
+    return {
+        "calibration": calibrator.kind,
+        "calibration slope": calibrator.slope,
+        "calibration intercept": calibrator.intercept,
+        "slope expected on later leads": training.settled.slope_on_later_leads,
+        "win rate of the newest window against the history, log-odds": level.newest,
+        "its 90 % interval": [level.low, level.high],
+        "share of such changes that lasts": level.persistence,
+        "carried forward, log-odds": level.applied,
+        "features with a rule for values never seen": {
+            rule.feature.removeprefix("lead."): rule.slope for rule in training.model.newcomers
+        },
+    }
 
 
 def _settings(config: Config, learned: _Learned) -> dict[str, Any]:

@@ -1,0 +1,215 @@
+"""Leads with a level nobody has seen: what is said of them is no more than what held for levels left out of a fit."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy.special import logit
+from scipy.stats import t as student
+
+from mqlml.learning.likelihood import fit_terms
+from mqlml.learning.logistic import fit_logistic
+
+if TYPE_CHECKING:
+    from mqlml.learning.encoder import Encoder
+    from mqlml.learning.logistic import Logistic
+
+__all__ = ["Newcomer", "fit_newcomers", "newcomer_rows"]
+
+Floats = npt.NDArray[np.float64]
+Integers = npt.NDArray[np.int64]
+Flags = npt.NDArray[np.bool_]
+
+# Levels are left out in at most five groups, from a sample: enough to see whether a slope survives, and quick.
+_GROUPS, _ROWS = 5, 6_000
+_LEAST_ROWS = 20
+# A slope that holds to this extent for levels left out needs no rule of its own.
+_HOLDS = 0.8
+_CONFIDENCE = 0.9
+
+
+@dataclass(frozen=True)
+class Newcomer:
+    """What is said of a lead whose level of one feature was never seen in training.
+
+    Only the logistic half speaks, at a slope that the levels left out in training support with 90 % confidence (zero
+    where they support none: then everybody has the base rate). What the lead has never done is not held against it,
+    since it may not have been possible there.
+
+    Attributes
+    ----------
+    feature : str
+    slope, intercept : float
+        Calibrated log-odds are ``slope * (logistic base + contributions that count) + intercept``.
+    """
+
+    feature: str
+    slope: float
+    intercept: float
+
+    def counted(self, encoder: Encoder, matrix: Floats) -> Flags:
+        """Which entries of the matrix count: not the feature itself, nor types and assets the lead never used."""
+        counts = np.ones(matrix.shape, dtype=bool, order="F")
+        of_counts: dict[str, list[int]] = {}
+        for j, column in enumerate(encoder.columns):
+            subject, _, what = column.feature.rpartition(".")
+            if column.kind == "value" and what.startswith("count_") and subject != "events.any":
+                of_counts.setdefault(subject, []).append(j)
+        used = {subject: (matrix[:, places] != 0).any(axis=1) for subject, places in of_counts.items()}
+        for j, column in enumerate(encoder.columns):
+            subject = column.feature.rpartition(".")[0]
+            if column.feature == self.feature:
+                counts[:, j] = False
+            elif subject in used:
+                counts[:, j] = used[subject]
+        return counts
+
+    def contributions(self, logistic: Logistic, counts: Flags, matrix: Floats) -> Floats:
+        """What each column adds to the calibrated log-odds, shape of ``matrix``."""
+        return np.where(counts, self.slope * logistic.contributions(matrix), 0.0)
+
+    def log_odds(self, logistic: Logistic, counts: Flags, matrix: Floats) -> Floats:
+        """Calibrated log-odds, shape (rows,)."""
+        # Column by column, as in Logistic.raw: a lead's chance must not depend on the batch it came in.
+        total = np.full(len(matrix), self.base(logistic))
+        for j in np.flatnonzero(logistic.beta):
+            total += np.where(counts[:, j], self.slope * logistic.beta[j] * (matrix[:, j] - logistic.mean[j]), 0.0)
+        return total
+
+    def base(self, logistic: Logistic) -> float:
+        """Calibrated log-odds before anything is known of such a lead."""
+        return self.slope * logistic.base + self.intercept
+
+    def moved(self, by: float) -> Newcomer:
+        """Add to the calibrated log-odds."""
+        return replace(self, intercept=self.intercept + by)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for the bundle."""
+        return dict(vars(self))
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Newcomer:
+        """Inverse of :meth:`to_dict`."""
+        return cls(str(data["feature"]), float(data["slope"]), float(data["intercept"]))
+
+
+def newcomer_rows(rules: Sequence[Newcomer], encoder: Encoder, matrix: Floats) -> Integers:
+    """Index of the rule that speaks for each row, -1 for the model itself; the most careful rule where several could.
+
+    Parameters
+    ----------
+    rules : sequence of Newcomer
+    encoder : Encoder
+    matrix : ndarray of float64, shape (rows, columns)
+    """
+    found = np.full(len(matrix), -1)
+    slope = np.full(len(matrix), np.inf)
+    for i, rule in enumerate(rules):
+        better = (matrix[:, encoder.other_place(rule.feature)] > 0) & (rule.slope < slope)
+        found[better], slope[better] = i, rule.slope
+    return found
+
+
+def fit_newcomers(
+    matrix: Floats,
+    won: Floats,
+    encoder: Encoder,
+    *,
+    open_features: Sequence[str],
+    strength: float,
+    seed: int,
+) -> tuple[Newcomer, ...]:
+    """Leave out the levels of each categorical feature in turn and see what still holds.
+
+    Parameters
+    ----------
+    matrix : ndarray of float64, shape (rows, columns)
+    won : ndarray of float64, shape (rows,)
+    encoder : Encoder
+    open_features : sequence of str
+        Features whose "other" was learned from nothing but hidden levels; where rare levels taught it, the model knows
+        how newcomers fare.
+    strength : float
+        Inverse penalty of the logistic half.
+    seed : int
+        Draws the rows.
+
+    Returns
+    -------
+    tuple of Newcomer
+        One for each feature that does not carry over to levels left out.
+    """
+    base = float(won.mean())
+    drawn = np.sort(np.random.default_rng(seed).permutation(len(won))[:_ROWS])
+    matrix, won = matrix[drawn], won[drawn]
+    found = (_left_out(matrix, won, encoder, name, base, strength, seed) for name in open_features)
+    return tuple(rule for rule in found if rule is not None)
+
+
+def _left_out(
+    matrix: Floats,
+    won: Floats,
+    encoder: Encoder,
+    name: str,
+    base: float,
+    strength: float,
+    seed: int,
+) -> Newcomer | None:
+    group = _groups_of_levels(matrix, encoder, name)
+    plain = Newcomer(name, 1.0, 0.0)
+    counts = plain.counted(encoder, matrix)
+    raw = np.full(len(won), np.nan)
+    for g in range(group.max(initial=-1) + 1):
+        out = group == g
+        if min(out.sum(), (~out).sum()) < _LEAST_ROWS or won[~out].min() == won[~out].max():
+            continue
+        learned = fit_logistic(matrix[~out], won[~out], strength=strength, seed=seed)
+        raw[out] = plain.log_odds(learned, counts[out], matrix[out])
+    scored = ~np.isnan(raw)
+    if len(np.unique(group[scored])) < 2:
+        return None
+    slope = _supported_slope(raw[scored], won[scored], group[scored])
+    if slope >= _HOLDS:
+        return None
+    if slope == 0:
+        return Newcomer(name, 0.0, float(logit(base)))
+    flat = np.zeros(int(scored.sum()), dtype=np.int64)
+    _, (intercept,) = fit_terms(np.zeros((len(flat), 0)), won[scored], flat, offset=slope * raw[scored])
+    return Newcomer(name, slope, float(intercept))
+
+
+def _supported_slope(raw: Floats, won: Floats, group: Integers) -> float:
+    """Lower 90 % bound of the slope on levels left out, by the jackknife over groups of levels, 0..1.
+
+    Fewer than five levels cannot say how far another one may differ: there, either everything holds or nothing does.
+    """
+
+    def slope(chosen: Flags) -> float:
+        flat = np.zeros(int(chosen.sum()), dtype=np.int64)
+        return float(fit_terms(raw[chosen, None], won[chosen], flat)[0][0])
+
+    groups = np.unique(group)
+    without = np.array([slope(group != g) for g in groups])
+    if len(groups) < _GROUPS:
+        return 1.0 if without.min() >= _HOLDS else 0.0
+    error = np.sqrt((len(groups) - 1) / len(groups) * ((without - without.mean()) ** 2).sum())
+    bound = slope(np.ones(len(won), dtype=bool)) - student.ppf(_CONFIDENCE, len(groups) - 1) * error
+    return float(np.clip(bound, 0.0, 1.0))
+
+
+def _groups_of_levels(matrix: Floats, encoder: Encoder, name: str) -> Integers:
+    """Deal the levels of a feature into groups of about equal size; -1 for rows without one of them."""
+    places = [j for j, c in enumerate(encoder.columns) if c.feature == name and c.kind == "level"]
+    sizes = np.array([matrix[:, j].sum() for j in places])
+    filled = np.zeros(min(_GROUPS, len(places)))
+    group = np.full(len(matrix), -1)
+    for i in np.argsort(-sizes, kind="stable"):
+        smallest = int(np.argmin(filled))
+        filled[smallest] += sizes[i]
+        group[matrix[:, places[i]] > 0] = smallest
+    return group

@@ -1,0 +1,200 @@
+"""How a fit is settled: the share of the trees, the calibration, and what time is expected to do to both."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+from scipy.special import expit, logit
+
+from mqlml.learning.calibration import Calibrator, fit_calibrator
+from mqlml.learning.drift import Level, SlopeTest, follow_level, later_slope, time_windows
+from mqlml.learning.propensity import best_weight
+
+if TYPE_CHECKING:
+    from mqlml.learning.encoder import Encoder
+    from mqlml.learning.labels import Rows
+    from mqlml.learning.newcomers import Newcomer
+    from mqlml.learning.propensity import Blend, Halves, Recipe
+    from mqlml.learning.windows import Round
+
+__all__ = ["Fitted", "Scored", "Settled", "known_at", "settle"]
+
+Floats = npt.NDArray[np.float64]
+Integers = npt.NDArray[np.int64]
+
+# A forward test with fewer winning (or other) leads says nothing of a slope.
+_LEADS_TO_TEST = 20
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """Both halves fitted on some rows, with the scores of these rows when they were held out.
+
+    Attributes
+    ----------
+    row : ndarray of int64, shape (n,)
+        Rows of the history that were learned from.
+    encoder : Encoder
+    blend : Blend
+    held_out : Halves
+        In the order of ``row``.
+    newcomers : tuple of Newcomer
+    few : Calibrator or None
+        The calibration, where there are too few leads of one outcome to estimate it freely.
+    shift : float
+        Added to the calibrated log-odds: the rows learned from were won more or less often than leads are.
+    """
+
+    row: Integers
+    encoder: Encoder
+    blend: Blend
+    held_out: Halves
+    newcomers: tuple[Newcomer, ...]
+    few: Calibrator | None
+    shift: float = 0.0
+
+
+@dataclass(frozen=True)
+class Scored:
+    """One round of the plan: a fit and what it says of the rows it is tested on.
+
+    Attributes
+    ----------
+    round : Round
+    row : ndarray of int64, shape (n,)
+        Rows tested on.
+    fitted : Fitted
+    halves : Halves
+        Raw scores of the tested rows.
+    apart : ndarray of float64, shape (n,)
+        Log-odds of rows that a rule for newcomers speaks for, before drift; NaN for all others.
+    base : float
+        Win rate of the rows learned from.
+    """
+
+    round: Round
+    row: Integers
+    fitted: Fitted
+    halves: Halves
+    apart: Floats
+    base: float
+
+
+@dataclass(frozen=True)
+class Settled:
+    """What is added to a fit before it may speak.
+
+    Attributes
+    ----------
+    share : float
+        Of the trees in the blend, 0..1.
+    calibrator : Calibrator
+        Drift included.
+    level : Level
+        The part of the calibrator's intercept that follows the newest win rate.
+    slope_on_later_leads : float
+        The part of its slope that forward tests taught.
+    """
+
+    share: float
+    calibrator: Calibrator
+    level: Level
+    slope_on_later_leads: float
+
+    def probability(self, scored: Scored) -> Floats:
+        """Chances of the rows of a round, strictly between 0 and 1."""
+        own = self.calibrator.log_odds(scored.halves.mixed(self.share))
+        log_odds = np.where(np.isnan(scored.apart), own, scored.apart + self.level.applied)
+        return np.clip(expit(log_odds), 1e-9, 1 - 1e-9)  # type: ignore[no-any-return]
+
+
+def settle(
+    rows: Rows, fitted: Fitted, teachers: Sequence[Scored], *, recipe: Recipe, share: float | None = None
+) -> Settled:
+    """Blend and calibrate a fit with what its held-out rows and earlier forward tests say.
+
+    The line (or curve) comes from the fit's own held-out scores, which are many and of the same model; forward tests
+    turn its slope as far as they agree; the level follows the newest rows as far as past changes lasted.
+
+    Parameters
+    ----------
+    rows : Rows
+    fitted : Fitted
+    teachers : sequence of Scored
+        Forward tests whose labels are known; cross-fitted rounds are no forward tests and teach nothing here.
+    recipe : Recipe
+    share : float, optional
+        Of the trees, where it is not to be learned.
+    """
+    if fitted.few is not None:
+        return Settled(0.0, fitted.few.moved(fitted.shift), Level(), 1.0)
+    forward = [t for t in (_familiar(t) for t in teachers if t.round.origin is not None) if _tells(rows, t)]
+    if share is None:
+        share = best_weight(fitted.held_out, [t.halves for t in forward]) if fitted.blend.trees else 0.0
+    line = _calibrated(rows, fitted, share, recipe)
+    slope = later_slope([_slope_test(rows, t, share, recipe) for t in forward])
+    scores, lead = fitted.held_out, rows.lead[fitted.row]
+    turned = line.turned(slope, around=_log_odds_of(scores.won))
+    if rows.timing == "none":
+        return Settled(share, turned.moved(fitted.shift), Level(), slope)
+    level = follow_level(
+        turned.log_odds(scores.mixed(share)),
+        scores.won,
+        when=rows.when[fitted.row],
+        known=rows.known[fitted.row],
+        lead=lead,
+        weight=scores.weight,
+    )
+    return Settled(share, turned.moved(fitted.shift + level.applied), level, slope)
+
+
+def known_at(origin: int | None, rows: Rows, scored: Sequence[Scored]) -> list[Scored]:
+    """Rounds cut down to the rows whose labels were known at ``origin``; none where there is no time."""
+    found: list[Scored] = []
+    if origin is None:
+        return found
+    for other in scored:
+        known = (rows.known[other.row] <= origin) & (rows.when[other.row] < origin)
+        if known.any():
+            kept = replace(other, row=other.row[known], halves=other.halves.where(known), apart=other.apart[known])
+            found.append(kept)
+    return found
+
+
+def _calibrated(rows: Rows, fitted: Fitted, share: float, recipe: Recipe) -> Calibrator:
+    """The calibration of a fit for leads of its own time."""
+    scores = fitted.held_out
+    return fit_calibrator(
+        scores.mixed(share),
+        scores.won,
+        lead=rows.lead[fitted.row],
+        method=recipe.calibration,
+        window=None if rows.timing == "none" else time_windows(rows.when[fitted.row]),
+        weight=scores.weight,
+        seed=recipe.seed,
+    )
+
+
+def _slope_test(rows: Rows, test: Scored, share: float, recipe: Recipe) -> SlopeTest:
+    simple = recipe if recipe.calibration == "intercept" else replace(recipe, calibration="affine")
+    line = _calibrated(rows, test.fitted, share, simple)
+    return SlopeTest(line.log_odds(test.halves.mixed(share)), test.halves.won, rows.lead[test.row])
+
+
+def _familiar(test: Scored) -> Scored:
+    """Without the rows that a rule for newcomers speaks for."""
+    kept = np.isnan(test.apart)
+    return replace(test, row=test.row[kept], halves=test.halves.where(kept), apart=test.apart[kept])
+
+
+def _tells(rows: Rows, test: Scored) -> bool:
+    lead, won = rows.lead[test.row], test.halves.won > 0
+    return min(len(np.unique(lead[won])), len(np.unique(lead[~won]))) >= _LEADS_TO_TEST
+
+
+def _log_odds_of(won: Floats) -> float:
+    return float(logit(np.clip(won.mean(), 1e-6, 1 - 1e-6)))
