@@ -27,7 +27,7 @@ _ASK_SHARE, _ASK_ALIKE = 0.05, 0.15
 _DIGITS = 3
 _PRIOR = 2.0
 _LEADS_TO_RELATE, _LEADS_TO_JUDGE = 2_000, 20_000
-_FEWEST_COLUMNS = 3
+_FEWEST_COLUMNS, _COLUMNS, _LEAST_TO_RELATE = 3, 40, 300
 
 
 def copies(columns: Sequence[Column], closed: Closed) -> Iterator[Finding]:
@@ -92,15 +92,17 @@ def _codes(column: Column) -> Ints:
 def _twins(codes: Sequence[Ints], account: Ints, fit: Flags, judged: Flags) -> Ints:
     """The lead of the ``fit`` side that each ``judged`` lead copies, -1 where there is none; shape (m,)."""
     keys = np.random.default_rng(0).integers(0, 2**63, len(codes), dtype=np.uint64)
-    mixed = [_mixed(code, key) for code, key in zip(codes, keys, strict=True)]
-    whole: Hashes = np.asarray(np.sum(mixed, axis=0), dtype=np.uint64)
+    whole: Hashes = np.zeros(len(judged), dtype=np.uint64)
+    for code, key in zip(codes, keys, strict=True):
+        whole += _mixed(code, key)
     target = np.flatnonzero(judged)
     rate = _log_rates(codes, np.unique(whole, return_index=True)[1], target)
     total = rate.sum(axis=0)
     limit = np.log(_EXPECTED / max(int(fit.sum()), 1))
     twin = np.full(len(judged), -1)
     for left_out in range(-1, len(codes)):
-        hashed: Hashes = whole if left_out < 0 else np.asarray(whole - mixed[left_out])
+        # Mixed again rather than kept: all columns of a million leads would not fit into memory.
+        hashed: Hashes = whole if left_out < 0 else whole - _mixed(codes[left_out], keys[left_out])
         told = total if left_out < 0 else total - rate[left_out]
         sought = target[(told <= limit) & (twin[target] < 0)]
         twin[sought] = _older(hashed, account, fit, sought)
@@ -159,7 +161,9 @@ def _parents(codes: Ints) -> Ints:
 
     Columns of many values share information by chance, too: as much as each does with the other's shuffled rows.
     """
-    at = np.linspace(0, codes.shape[1] - 1, min(codes.shape[1], _LEADS_TO_RELATE)).astype(np.int64)
+    # Pairs of columns grow with their square: fewer leads tell of more of them in the same time.
+    enough = max(_LEADS_TO_RELATE * _COLUMNS // max(len(codes), _COLUMNS), _LEAST_TO_RELATE)
+    at = np.linspace(0, codes.shape[1] - 1, min(codes.shape[1], enough)).astype(np.int64)
     sample = codes[:, at]
     shuffled = sample[:, np.random.default_rng(0).permutation(len(at))]
     columns = len(sample)
