@@ -66,6 +66,11 @@ def _engine_options(command: Callable[..., Any]) -> Callable[..., Any]:
 class _Terminated(BaseException):
     """SIGTERM arrived: leave through every ``finally``, so that nothing half-written stays."""
 
+    seen = False
+
+
+_INTERRUPTED = frozenset({"RuntimeError", "InterruptException", "EngineError"})
+
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(__version__, prog_name="mqlml")
@@ -421,6 +426,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command and return its exit code: 0 done, 1 bug, 2 usage, 3 data, 4 gate, 5 engine, 130/143 stopped."""
     arguments = sys.argv[1:] if arguments is None else list(arguments)
     previous = _on_sigterm(_stop)
+    _Terminated.seen = False
     try:
         result = cli.main(arguments, prog_name="mqlml", standalone_mode=False)
         return result if isinstance(result, int) else 0
@@ -430,14 +436,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _tell(f"mqlml: {error.format_message()} Run 'mqlml --help' for help.")
         return 2
     except (KeyboardInterrupt, click.Abort):
-        _tell("mqlml: interrupted; nothing half-written was kept.")
-        return 130
+        return _told(130)
     except _Terminated:
-        _tell("mqlml: terminated; nothing half-written was kept.")
-        return 143
+        return _told(143)
     except BrokenPipeError:
         return _pipe_closed()
     except MqlError as error:
+        if (code := _stopped(error)) is not None:
+            return _told(code)
         if "--debug" in arguments:
             traceback.print_exc()
         _tell(_one_line_each(error))
@@ -448,6 +454,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _tell(f"mqlml: {error}. Nothing half-written was kept; running again is safe.")
         return EngineError.exit_code
     except Exception as error:  # noqa: BLE001 - the last resort turns a bug into its exit code
+        if (code := _stopped(error)) is not None:
+            return _told(code)
         if "--debug" in arguments:
             traceback.print_exc()
         _tell(
@@ -466,7 +474,20 @@ def _on_sigterm(handler: Any) -> Any:
 
 
 def _stop(_signal: int, _frame: FrameType | None) -> NoReturn:
+    _Terminated.seen = True
     raise _Terminated
+
+
+def _stopped(error: Exception) -> int | None:
+    """The exit code where a signal ended a query: DuckDB then raises an error of its own instead of letting it out."""
+    if _Terminated.seen:
+        return 143
+    return 130 if "interrupted" in str(error).lower() and type(error).__name__ in _INTERRUPTED else None
+
+
+def _told(code: int) -> int:
+    _tell(f"mqlml: {'interrupted' if code == 130 else 'terminated'}; nothing half-written was kept.")
+    return code
 
 
 def _pipe_closed() -> int:

@@ -77,7 +77,7 @@ def test_blend_when_a_criterion_has_a_direction_then_the_chance_never_goes_the_o
     lead = np.arange(len(won))
     recipe = Recipe(seed=0, bags=3, threads=1, constraints=constraints)
     signs = constraints.signs(encoder.columns, FEATURES)
-    blend, _ = fit_blend(matrix, won, lead=lead, group=lead, recipe=recipe, signs=signs)
+    blend = fit_blend(matrix, won, lead=lead, group=lead, recipe=recipe, signs=signs)[0]
     assert blend.trees
     for j in np.flatnonzero(signs):
         walked = np.repeat(matrix[:50], 40, axis=0)
