@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pytest
 from history.histories import at, configured, reading
 
 from mqlml.config import HardRule
@@ -79,3 +80,8 @@ def test_known_then_when_a_rule_needs_todays_value_then_it_is_hindsight_for_the_
         past, hindsight = known_then(config.policy.rules, history, config)
     assert [rule.name for rule in past] == ["in talks", "competitor", "asked"]
     assert hindsight == ["customer"]
+
+
+def test_rule_when_its_name_is_what_waiting_leads_are_said_then_it_is_refused() -> None:
+    with pytest.raises(ValueError, match="cannot be named 'Waits for a place'"):
+        HardRule.model_validate({"name": "Waits for a place", "stage": "MQL", "then": "never"})

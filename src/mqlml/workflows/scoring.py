@@ -249,7 +249,7 @@ def _previous_list(previous: Path | None, opened: Opened) -> Listed | None:
         return None
     try:
         there = pq.read_schema(previous).names
-        asked = ["lead_id", "as_of", "is_mql", *(n for n in ("change", "control", "mql_since") if n in there)]
+        asked = ["lead_id", "as_of", "is_mql", *(n for n in ("rule", "control", "mql_since") if n in there)]
         table = pq.read_table(previous, columns=asked)
     except FileNotFoundError:
         raise UsageError(f"--previous {previous}: there is no such file.", hint="leave it out on a first run") from None
