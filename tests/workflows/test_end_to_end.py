@@ -278,3 +278,22 @@ def test_check_when_the_history_is_sound_then_it_is_reviewed_in_words(trained: P
     assert ran.code == 0, ran.err
     for words in ("Window plan", "Leak audit", "base rate", "handovers"):
         assert words in ran.out
+
+
+def test_score_when_leads_are_near_the_line_then_the_manifest_says_how_many_and_what_they_lack(
+    copy: Path, run: Run
+) -> None:
+    table = scores(run, copy, "a.parquet")
+    manifest = json.loads(next(copy.glob("a*manifest*")).read_text())
+    found = manifest["nurture"]
+    nurture = table[table.tier == "nurture"]
+    assert found["leads"] == len(nurture)
+    assert found["near_misses"] == (nurture.probability >= 0.8 * manifest["threshold"]).sum()
+    assert sum(m["leads"] for m in found["missing"]) <= found["near_misses"]
+    assert found["preceded"]["threshold"] == manifest["threshold"]
+    scores(run, copy, "b.parquet", "--no-reasons")
+    bare = json.loads(next(copy.glob("b*manifest*")).read_text())
+    assert "nurture" not in bare
+    assert any(note.startswith("Near misses are not told") for note in bare["notes"])
+    page = next((copy / "models").glob("*.report.html")).read_text()
+    assert "leads to nurture are near misses" in page

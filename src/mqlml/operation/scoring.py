@@ -20,6 +20,7 @@ from mqlml.operation.bundle import Bundle, read_bundle, read_json
 from mqlml.operation.golden import check_golden_rows
 from mqlml.operation.policies import active_policy
 from mqlml.review.criteria import Criteria
+from mqlml.review.nurture import lacking
 from mqlml.review.reasons import Explainer, Explanation
 from mqlml.review.sentences import FactWriter, top_reasons
 
@@ -85,10 +86,13 @@ class Scored:
         Schema ``SCORES``.
     explanation : Explanation or None
         None where reasons were not asked for.
+    lacks : ndarray of int16, shape (n,), or None
+        The signal each lead lacks most (see `mqlml.review.nurture.lacking`); None where reasons were not asked for.
     """
 
     scores: pa.Table
     explanation: Explanation | None
+    lacks: npt.NDArray[np.int16] | None = None
 
     def contributions(self) -> pa.Table:
         """One row a lead and criterion, schema ``CONTRIBUTIONS``; a lead's rows sum to its calibrated log-odds."""
@@ -211,7 +215,8 @@ class LeadScorer:
             "policy_version": np.full(len(p), self.policy.version),
         }
         filled = {k: pa.nulls(len(p), SCORES.field(k).type) if v is None else v for k, v in columns.items()}
-        return Scored(pa.table(filled, schema=SCORES), explanation)
+        lacks = None if explanation is None else lacking(explanation, self.model.features)
+        return Scored(pa.table(filled, schema=SCORES), explanation, lacks)
 
     def predict_frame(self, features: pd.DataFrame) -> pd.DataFrame:
         """Score a data frame of features; missing columns count as not supplied.
