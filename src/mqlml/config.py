@@ -405,6 +405,8 @@ class HardRule(Section):
     def _says_when(self) -> Self:
         if bool(self.when) == (self.stage is not None):
             raise ValueError(f"the rule '{self.name}' needs either 'when' or 'stage'")
+        if self.name.strip().casefold() == "waits for a place":
+            raise ValueError(f"a rule cannot be named '{self.name}': the scores say that of leads without a place")
         return self
 
 

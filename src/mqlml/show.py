@@ -170,6 +170,8 @@ def threshold(found: Mapping[str, Any]) -> str:
 def _evidence(d: Mapping[str, Any]) -> list[str]:
     """What else is known of a threshold: the promise, how far sales would get, money, and whether it still holds."""
     lines = []
+    if d["ruled"]:
+        lines.append(f"  {d['ruled']}")
     if d["certificate"]:
         c = d["certificate"]
         lines.append(

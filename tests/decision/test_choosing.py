@@ -22,6 +22,7 @@ from mqlml.decision.sensitivity import sensitivity
 from mqlml.decision.value import Worth, learned_worth
 from mqlml.errors import GateClosed, UsageError
 from mqlml.learning.snapshots import DAY
+from mqlml.review.decision import decision
 
 
 def choose(settings: Settings, replay: Replay | None = None, **known: object) -> Policy:
@@ -214,6 +215,14 @@ def test_basis_when_stored_then_it_comes_back_the_same() -> None:
         replay.parts,
         replay.first_moment,
     )
+    ruled = {"leads": 2, "by_rule": {"competitor": 2}, "not_judged": ["customer"]}
+    left_out = replace(basis(replay), ruled=ruled)
+    assert Basis.of_table(left_out.to_table()).ruled == ruled
+    assert decision(choose(Settings(floor=0.3)), left_out)["ruled"] == (
+        "2 leads under rules, not counted here (competitor 2). "
+        "Rules that need today's value of a column could not be applied to past weeks: 'customer'."
+    )
+    assert decision(choose(Settings(floor=0.3)), back)["ruled"] is None
 
 
 def test_until_when_a_date_is_given_then_only_weeks_known_by_then_count() -> None:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from learning.worlds import t, world
 
 from mqlml.config import Config
-from mqlml.decision.memory import Listed, Memory, overrides, remember, week_start
+from mqlml.decision.memory import WAITS, Listed, Memory, overrides, remember, week_start
 from mqlml.learning.snapshots import DAY, NEVER, as_microseconds, population
 from mqlml.tape.features import FeatureSet
 
@@ -53,7 +53,7 @@ def a_list(mql: str, *, at_moment: int, since: int | None = None, waits: str = "
                 "lead_id": ids,
                 "as_of": moments,
                 "is_mql": [name in mql for name in ids],
-                "change": ["waits" if name in waits else "none" for name in ids],
+                "rule": [WAITS if name in waits else None for name in ids],
                 "control": [name in control for name in ids],
                 "mql_since": entered,
             }

@@ -5,12 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
+import pytest
 from history.histories import at, configured, reading
 
 from mqlml.config import HardRule
-from mqlml.decision.rules import apply_rules, known_then, rule_problems
-from mqlml.learning.snapshots import as_microseconds
+from mqlml.decision.rules import apply_rules, known_then, rule_problems, under_rules
+from mqlml.learning.snapshots import as_microseconds, population
 
 AS_OF = as_microseconds(at("2024-03-06"))
 FILES = {
@@ -79,3 +81,37 @@ def test_known_then_when_a_rule_needs_todays_value_then_it_is_hindsight_for_the_
         past, hindsight = known_then(config.policy.rules, history, config)
     assert [rule.name for rule in past] == ["in talks", "competitor", "asked"]
     assert hindsight == ["customer"]
+
+
+def test_rule_when_its_name_is_what_waiting_leads_are_said_then_it_is_refused() -> None:
+    with pytest.raises(ValueError, match="cannot be named 'Waits for a place'"):
+        HardRule.model_validate({"name": "Waits for a place", "stage": "MQL", "then": "never"})
+
+
+def test_under_rules_when_snapshots_are_past_then_each_is_judged_as_of_its_own_moment(tmp_path: Path) -> None:
+    days = [as_microseconds(at(f"2024-03-{day:02d}")) for day in (6, 8, 14)]
+    with reading(tmp_path, FILES, **SECTIONS) as history:
+        config = configured(tmp_path, **SECTIONS)
+        people = population(history, config, until=None)
+        lead, moment = np.repeat(np.arange(4), 3), np.tile(days, 4)
+        found = under_rules(config, history, people, lead, moment)
+    expected = {
+        "a": [True, True, True],  # a competitor at any time
+        "b": [True, True, True],  # in talks from the 5th
+        "c": [True, True, True],  # asked on the 5th, in talks from the 7th
+        "d": [False, True, True],  # asked on the 6th; that ends on the 13th, but sales has the lead since the 8th
+    }
+    assert {name: found.row[3 * k : 3 * k + 3].tolist() for k, name in enumerate("abcd")} == expected
+    assert found.to_dict() == {
+        "leads": 4,
+        "by_rule": {"in talks": 2, "competitor": 1, "asked": 2},
+        "not_judged": ["customer"],
+    }
+
+
+def test_under_rules_when_there_are_none_then_nobody_is_left_out(tmp_path: Path) -> None:
+    with reading(tmp_path, FILES) as history:
+        config = configured(tmp_path)
+        found = under_rules(config, history, population(history, config, until=None), np.arange(4), np.full(4, AS_OF))
+    assert not found.row.any()
+    assert found.to_dict() == {}

@@ -61,7 +61,8 @@ def test_select_when_nothing_is_remembered_then_the_line_decides() -> None:
 def test_select_when_there_are_three_places_then_the_best_get_them_and_ties_go_by_id() -> None:
     s = choose(leads([0.6, 0.9, 0.6, 0.6, 0.8]), THREE)
     assert names(s.is_mql) == "abe"
-    assert s.change.tolist() == ["new", "new", "waits", "waits", "new"]
+    assert s.change.tolist() == ["new", "new", "none", "none", "new"]
+    assert s.rule.tolist() == [None, None, "waits for a place", "waits for a place", None]
     assert s.tier[2] == "nurture", "who waits is not called yet"
     assert s.counts["waits"] == 2
     assert s.counts["places_left"] == 0
@@ -153,7 +154,7 @@ def test_select_when_an_account_has_several_then_some_go_with_their_colleague() 
     s = choose(c, per_account=2)
     assert names(s.is_mql) == "abd"
     assert s.attached_to.tolist() == [None, None, "a", None]
-    assert s.change[2] == "waits"
+    assert (s.change[2], s.rule[2]) == ("none", "waits for a place")
     later = choose(c, memory=before(4, used_by_account={1: ("x",)}), per_account=1)
     assert names(later.is_mql) == "d"
     assert later.attached_to.tolist() == ["x", "x", "x", None]

@@ -135,7 +135,7 @@ def test_score_when_an_earlier_list_is_given_then_changes_are_named(copy: Path, 
     later = scores(run, copy, "b.parquet", "--previous", copy / "a.parquet")
     before = set(earlier[earlier.is_mql].lead_id)
     for row in later.itertuples():
-        expected = {(1, 1): ["stays"], (1, 0): ["new"], (0, 1): ["leaves"], (0, 0): ["none", "waits"]}
+        expected = {(1, 1): ["stays"], (1, 0): ["new"], (0, 1): ["leaves"], (0, 0): ["none"]}
         assert row.change in expected[int(row.is_mql), int(row.lead_id in before)]
     stays = later[later.change == "stays"]
     assert len(stays)
@@ -159,7 +159,7 @@ def test_score_when_sales_can_take_so_many_a_week_then_the_rest_wait_and_the_bac
     assert (first.change == "new").sum() == first.is_mql.sum() <= a_week
     settings.write_text(settings.read_text().replace("[policy]", "[policy]\nbacklog_per_week = 5"))
     more = scores(run, copy, "b.parquet")
-    assert more.is_mql.sum() == min(5, int((first.change == "waits").sum())) + first.is_mql.sum()
+    assert more.is_mql.sum() == min(5, int((first.rule == "waits for a place").sum())) + first.is_mql.sum()
     assert set(first[first.is_mql].lead_id) < set(more[more.is_mql].lead_id)
     assert (more.policy_version != first.policy_version).all()
 
@@ -278,3 +278,22 @@ def test_check_when_the_history_is_sound_then_it_is_reviewed_in_words(trained: P
     assert ran.code == 0, ran.err
     for words in ("Window plan", "Leak audit", "base rate", "handovers"):
         assert words in ran.out
+
+
+def test_score_when_leads_are_near_the_line_then_the_manifest_says_how_many_and_what_they_lack(
+    copy: Path, run: Run
+) -> None:
+    table = scores(run, copy, "a.parquet")
+    manifest = json.loads(next(copy.glob("a*manifest*")).read_text())
+    found = manifest["nurture"]
+    nurture = table[table.tier == "nurture"]
+    assert found["leads"] == len(nurture)
+    assert found["near_misses"] == (nurture.probability >= 0.8 * manifest["threshold"]).sum()
+    assert sum(m["leads"] for m in found["missing"]) <= found["near_misses"]
+    assert found["preceded"]["threshold"] == manifest["threshold"]
+    scores(run, copy, "b.parquet", "--no-reasons")
+    bare = json.loads(next(copy.glob("b*manifest*")).read_text())
+    assert "nurture" not in bare
+    assert any(note.startswith("Near misses are not told") for note in bare["notes"])
+    page = next((copy / "models").glob("*.report.html")).read_text()
+    assert "leads to nurture are near misses" in page

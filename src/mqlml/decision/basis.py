@@ -51,6 +51,9 @@ class Basis:
         For redrawn histories.
     as_of : str or None
         Beginning of what the training was not allowed to know.
+    ruled : mapping
+        Leads left out of the replay since a rule beside the model decided: ``leads``, ``by_rule`` and the rules
+        ``not_judged``; empty where there are no rules.
     """
 
     replay: Replay
@@ -63,6 +66,7 @@ class Basis:
     value_column: str | None = None
     seed: int = 0
     as_of: str | None = None
+    ruled: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
 
     def until(self, moment: int) -> Basis:
         """Only the weeks whose outcomes were known at ``moment`` (microseconds).
@@ -132,4 +136,5 @@ class Basis:
             "value_column": self.value_column,
             "seed": self.seed,
             "as_of": self.as_of,
+            **({"ruled": dict(self.ruled)} if self.ruled else {}),
         }

@@ -24,9 +24,12 @@ if TYPE_CHECKING:
     from mqlml.learning.snapshots import Population
     from mqlml.tape.features import FeatureSet
 
-__all__ = ["Listed", "Memory", "overrides", "remember", "week_start"]
+__all__ = ["WAITS", "Listed", "Memory", "overrides", "remember", "week_start"]
 
 Texts = npt.NDArray[np.object_]
+
+WAITS = "waits for a place"
+"""What ``rule`` says in the scores of a lead above the line that found no place."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +64,7 @@ class Listed:
         return cls(
             lead_id=np.asarray(table["lead_id"].to_pylist(), dtype=object),
             mql=table["is_mql"].to_numpy(),
-            waits=pc.equal(table["change"], "waits").to_numpy() if "change" in names else flags,
+            waits=_are(table["rule"], WAITS) if "rule" in names else flags,
             control=table["control"].to_numpy() if "control" in names else flags,
             since=np.where(since == NEVER, at, since),
             at=int(at.max(initial=LONG_AGO)),
@@ -236,6 +239,11 @@ class _Handed:
         there = self.rejected < NEVER
         np.maximum.at(last, self.lead[there], self.rejected[there])
         return np.where(last > LONG_AGO, last, NEVER)
+
+
+def _are(column: pa.ChunkedArray, word: str) -> Flags:
+    same = pc.equal(column.cast(pa.string()), word)
+    return pc.fill_null(same, pa.scalar(value=False)).to_numpy()  # type: ignore[no-any-return]
 
 
 def _places(people: Population, lead_id: Texts) -> Integers:

@@ -14,17 +14,18 @@ import pyarrow.compute as pc
 from mqlml.errors import Problem, shown
 from mqlml.history.queries import stage_names
 from mqlml.learning.conditions import holds, needed_features, problems_of
-from mqlml.learning.moments import NEVER, microseconds
+from mqlml.learning.moments import NEVER, Flags, Integers, microseconds
+from mqlml.learning.snapshots import mark_table
 from mqlml.tape.build import build_features
 from mqlml.tape.local import changed_fields
 
 if TYPE_CHECKING:
     from mqlml.config import Condition, Config, HardRule
     from mqlml.history.contract import History
+    from mqlml.learning.snapshots import Population
 
-__all__ = ["Verdicts", "apply_rules", "known_then", "rule_problems"]
+__all__ = ["Ruled", "Verdicts", "apply_rules", "known_then", "rule_problems", "under_rules"]
 
-Flags = npt.NDArray[np.bool_]
 Texts = npt.NDArray[np.object_]
 
 _SETTING = "[[policy.rules]]"
@@ -53,6 +54,58 @@ class Verdicts:
     def are(self, word: str) -> Flags:
         """Leads of which a rule says ``word``."""
         return np.asarray(self.then == word, dtype=bool)
+
+
+@dataclass(frozen=True)
+class Ruled:
+    """Past snapshots of which a rule decided, so that a threshold says nothing of them.
+
+    Attributes
+    ----------
+    row : ndarray of bool, shape (n,)
+    leads : int
+        Leads with such a snapshot.
+    by_rule : dict of str to int
+        The same by rule; a lead may count under several, one after the other.
+    not_judged : tuple of str
+        Rules that need today's value of a column: they could not be applied to the past.
+    """
+
+    row: Flags
+    leads: int
+    by_rule: dict[str, int]
+    not_judged: tuple[str, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data without the rows; empty where there are no rules."""
+        if not self.by_rule and not self.not_judged:
+            return {}
+        return {"leads": self.leads, "by_rule": self.by_rule, "not_judged": list(self.not_judged)}
+
+
+def under_rules(config: Config, history: History, people: Population, lead: Integers, at: Integers) -> Ruled:
+    """Judge the rules of past snapshots, each as of its own moment.
+
+    Whoever a rule ``always`` has handed over is with sales: later snapshots of the lead are left out too.
+
+    Parameters
+    ----------
+    config : Config
+    history : History
+    people : Population
+    lead, at : ndarray of int64, shape (n,)
+        Snapshots: lead of the population and moment in microseconds.
+    """
+    past, not_judged = known_then(config.policy.rules, history, config)
+    if not past:
+        return Ruled(np.zeros(len(lead), dtype=bool), 0, {}, tuple(not_judged))
+    verdicts = apply_rules(past, history, mark_table(people, lead, at))
+    always = verdicts.are("always")
+    handed = np.full(people.group.shape, NEVER)
+    np.minimum.at(handed, lead[always], at[always])
+    row = (verdicts.then != "") | (at > handed[lead])
+    by_rule = {rule.name: len(np.unique(lead[verdicts.name == rule.name])) for rule in past}
+    return Ruled(np.asarray(row, dtype=bool), len(np.unique(lead[row])), by_rule, tuple(not_judged))
 
 
 def rule_problems(

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mqlml.decision.control import draw
+from mqlml.decision.memory import WAITS
 from mqlml.learning.moments import DAY, NEVER, Flags, Integers
 
 if TYPE_CHECKING:
@@ -73,7 +74,7 @@ class Selection:
     ----------
     is_mql, control : ndarray of bool
     tier, change, rule, attached_to : ndarray of object
-        As in the scores; ``rule`` and ``attached_to`` are None where there is none.
+        As in the scores; ``rule`` (`WAITS` where a lead waits) and ``attached_to`` are None where there is none.
     since : ndarray of int64
         Microseconds since when a lead has been on the list, ``NEVER`` where it is not.
     counts : dict
@@ -129,15 +130,16 @@ def select(
     control = (memory.control & ~mql) | _drawn(c, settings, memory, below)
     since = np.where(mql, np.where(kept, memory.since, NEVER if as_of is None else as_of), NEVER)
     waits = wishes & ~new
-    change = np.select([kept, new, memory.was & ~mql, waits], ["stays", "new", "leaves", "waits"], "none")
+    change = np.select([kept, new, memory.was & ~mql], ["stays", "new", "leaves"], "none")
+    # Only leads that no rule decided may wait, so that nothing else is said of them.
+    rule = np.where(waits, WAITS, c.verdicts.name)
     held = {
         "sales rejected them lately": above & blocked,
         f"fit below {settings.min_fit}": above & free & unfit & ~kept,
     }
-    counts = _counts(c, memory, places, change, held, control)
-    return Selection(
-        mql, control, _tiers(c, policy, mql), change.astype(object), c.verdicts.name, places.attached, since, counts
-    )
+    counts = _counts(c, memory, places, change, waits, held, control)
+    tier = _tiers(c, policy, mql)
+    return Selection(mql, control, tier, change.astype(object), rule, places.attached, since, counts)
 
 
 def applied_version(policy: Policy, settings: config.Policy) -> str:
@@ -290,12 +292,19 @@ def _tiers(c: Candidates, policy: Policy, mql: Flags) -> Texts:
 
 
 def _counts(
-    c: Candidates, memory: Memory, places: _Places, change: npt.NDArray[Any], held: dict[str, Flags], control: Flags
+    c: Candidates,
+    memory: Memory,
+    places: _Places,
+    change: npt.NDArray[Any],
+    waits: Flags,
+    held: dict[str, Flags],
+    control: Flags,
 ) -> dict[str, Any]:
-    words = ("new", "stays", "leaves", "waits")
+    words = ("new", "stays", "leaves")
     ruled = Counter(str(name) for name in c.verdicts.name if name is not None)
     return {
         **{word: int((change == word).sum()) for word in words},
+        "waits": int(waits.sum()),
         "attached": int(places.attached_flags().sum()),
         "control": int(control.sum()),
         "rules": {name: ruled[name] for name in sorted(ruled)},

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ScoringElsewhere"]
 
+_LACKS = pa.field("lacks", pa.int16())
 _PARTS = pa.field("contributions", pa.list_(pa.float64()))
 
 
@@ -67,16 +68,20 @@ class ScoringElsewhere:
 
     @property
     def schema(self) -> pa.Schema:
-        """``SCORES``, and behind it base and contributions of each lead where they are wanted."""
-        return SCORES.append(_PARTS) if self.contributions else SCORES
+        """``SCORES``, and behind it what each lead lacks, and base and contributions, where they are wanted."""
+        schema = SCORES.append(_LACKS) if self.reasons else SCORES
+        return schema.append(_PARTS) if self.contributions else schema
 
     def __call__(self, table: pa.Table) -> pa.Table:
         """Score a feature table; the bundle is opened once in each process."""
         scorer = _opened(self)
         scored = scorer.score(table, as_of=self.as_of, previous=self.previous, reasons=self.reasons)
+        table = scored.scores
+        if scored.lacks is not None:
+            table = table.append_column(_LACKS, pa.array(scored.lacks))
         if not self.contributions or scored.explanation is None:
-            return scored.scores
-        return scored.scores.append_column(_PARTS, _lists(scored.explanation))
+            return table
+        return table.append_column(_PARTS, _lists(scored.explanation))
 
     def scored(self, batch: pa.RecordBatch, scorer: LeadScorer) -> Scored:
         """Scores that came back, as ``LeadScorer.score`` would have given them here."""
@@ -86,7 +91,8 @@ class ScoringElsewhere:
             values = np.stack(table[_PARTS.name].to_numpy()) if len(table) else np.zeros((0, 1))
             names, groups = zip(*scorer.explainer.criteria.items(), (NOT_SUPPLIED, "fit"), strict=True)
             explanation = Explanation(names, groups, float(values[0, 0]) if len(values) else 0.0, values[:, 1:])
-        return Scored(table.select(SCORES.names).cast(SCORES), explanation)
+        lacks = table[_LACKS.name].to_numpy() if self.reasons else None
+        return Scored(table.select(SCORES.names).cast(SCORES), explanation, lacks)
 
 
 @lru_cache(maxsize=2)

@@ -20,6 +20,7 @@ from mqlml.operation.bundle import Bundle, read_bundle, read_json
 from mqlml.operation.golden import check_golden_rows
 from mqlml.operation.policies import active_policy
 from mqlml.review.criteria import Criteria
+from mqlml.review.nurture import lacking
 from mqlml.review.reasons import Explainer, Explanation
 from mqlml.review.sentences import FactWriter, top_reasons
 
@@ -47,12 +48,12 @@ SCORES = pa.schema(
         _field("score", pa.int64(), "round(100 x probability)"),
         _field("percentile", pa.float64(), "share of the bundle's reference leads with a lower chance, 0 to 100"),
         _field("is_mql", pa.bool_(), "whether the policy hands the lead to sales"),
-        _field("change", pa.string(), "new, stays, leaves, waits (above the line, no place yet) or none"),
+        _field("change", pa.string(), "new, stays, leaves or none, against the list before"),
         _field("mql_since", _UTC, "first list of the lead's present stay, null where it is no MQL"),
         _field("attached_to", pa.string(), "MQL of the same account that the lead goes with, null where none"),
         _field("tier", pa.string(), "hot, mql, nurture or cold"),
         _field("control", pa.bool_(), "handed over on purpose although below the line"),
-        _field("rule", pa.string(), "hard rule that decided instead of the model, null where none did"),
+        _field("rule", pa.string(), "rule beside the model that decided, or: waits for a place; null where neither"),
         _field("fit_grade", pa.string(), "A (best quarter) to D, from who the lead is"),
         _field("engagement_grade", pa.int64(), "1 (best quarter) to 4, from what the lead does and when"),
         _field("reason_1", pa.string(), "strongest reasons in the lead's own numbers, recent actions first"),
@@ -85,10 +86,13 @@ class Scored:
         Schema ``SCORES``.
     explanation : Explanation or None
         None where reasons were not asked for.
+    lacks : ndarray of int16, shape (n,), or None
+        The signal each lead lacks most (see `mqlml.review.nurture.lacking`); None where reasons were not asked for.
     """
 
     scores: pa.Table
     explanation: Explanation | None
+    lacks: npt.NDArray[np.int16] | None = None
 
     def contributions(self) -> pa.Table:
         """One row a lead and criterion, schema ``CONTRIBUTIONS``; a lead's rows sum to its calibrated log-odds."""
@@ -211,7 +215,8 @@ class LeadScorer:
             "policy_version": np.full(len(p), self.policy.version),
         }
         filled = {k: pa.nulls(len(p), SCORES.field(k).type) if v is None else v for k, v in columns.items()}
-        return Scored(pa.table(filled, schema=SCORES), explanation)
+        lacks = None if explanation is None else lacking(explanation, self.model.features)
+        return Scored(pa.table(filled, schema=SCORES), explanation, lacks)
 
     def predict_frame(self, features: pd.DataFrame) -> pd.DataFrame:
         """Score a data frame of features; missing columns count as not supplied.

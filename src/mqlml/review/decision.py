@@ -14,6 +14,7 @@ from mqlml.decision.drift import drift, newest_part
 from mqlml.decision.evidence import Evidence, net_benefit
 from mqlml.decision.policy import ACTIONS, TIERS
 from mqlml.decision.sensitivity import sensitivity
+from mqlml.errors import shown
 from mqlml.learning.evaluation import binomial_interval
 from mqlml.learning.snapshots import DAY
 
@@ -59,6 +60,7 @@ def decision(policy: Policy, basis: Basis) -> dict[str, Any]:
         "base_rate": evidence.base_rate,
         "weeks": len(np.unique(replay.week)) if replay.dated else None,
         "estimand": _estimand(basis),
+        "ruled": _ruled(basis),
         "certificate": policy.certificate,
         "drift": _drift(replay, threshold, policy),
         "grid": [_grid_line(line, chosen=line["threshold"] == threshold) for line in lines],
@@ -74,6 +76,21 @@ def _estimand(basis: Basis) -> str:
     within = "in the end" if days is None else f"within {days} days of being handed over"
     won = "won" if basis.target == "won" else f"that enter '{basis.target}'"
     return f"Share of leads {won} {within}; what sales did then is part of it."
+
+
+def _ruled(basis: Basis) -> str | None:
+    """Who is left out of all these figures, in words; None where there are no rules."""
+    found = basis.ruled
+    if not found:
+        return None
+    said = []
+    if found["by_rule"]:
+        names = ", ".join(f"{shown(name)} {n:,}" for name, n in found["by_rule"].items())
+        said.append(f"{found['leads']:,} leads under rules, not counted here ({names}).")
+    if found["not_judged"]:
+        names = ", ".join(f"'{shown(name)}'" for name in found["not_judged"])
+        said.append(f"Rules that need today's value of a column could not be applied to past weeks: {names}.")
+    return " ".join(said)
 
 
 def _drift(replay: Replay, threshold: float, policy: Policy) -> dict[str, Any] | None:

@@ -12,7 +12,9 @@ import pyarrow.compute as pc
 
 from mqlml.decision.basis import Basis
 from mqlml.decision.replay import make_replay
+from mqlml.decision.rules import under_rules
 from mqlml.decision.value import Worth, column_worth, learned_worth
+from mqlml.errors import GateClosed
 from mqlml.learning.baselines import source_feature
 from mqlml.learning.followed import followed, win_values
 
@@ -40,7 +42,8 @@ def gather(
 ) -> Basis:
     """Arrange the tested snapshots with everything that rules and evidence need of them.
 
-    Without refit only the windows are kept that the shipped model itself predicted; they alone speak of it.
+    Without refit only the windows are kept that the shipped model itself predicted; they alone speak of it. Snapshots
+    that a hard rule decides are left out: no threshold hands them over.
 
     Parameters
     ----------
@@ -52,9 +55,22 @@ def gather(
         Features of ``rows``.
     training : Training
     present : PresentRule or None
+
+    Raises
+    ------
+    GateClosed
+        Rules decide every snapshot: there is nobody to set a threshold for.
     """
     tested = training.tested
     own = np.isfinite(tested.settled)
+    ruled = under_rules(config, opened.history, opened.people, rows.lead[tested.row[own]], rows.at[tested.row[own]])
+    if ruled.row.all():
+        raise GateClosed(
+            "every lead of the past weeks is under one of [[policy.rules]]: there is no threshold to set.",
+            hint="narrow the rules; each counts the leads it held for: "
+            + ", ".join(f"'{name}' {n:,}" for name, n in ruled.by_rule.items()),
+        )
+    own[own] = ~ruled.row
     row, p = tested.row[own], tested.settled[own]
     value = win_values(opened.history, config, rows, until=opened.moment)
     worths = _worths(config, rows, plan, table, training, value)
@@ -83,6 +99,7 @@ def gather(
         value_column=config.policy.value_column,
         seed=config.model.seed,
         as_of=None if opened.as_of is None else opened.as_of.isoformat(),
+        ruled=MappingProxyType(ruled.to_dict()),
     )
 
 

@@ -16,10 +16,12 @@ from mqlml.decision.memory import Listed
 from mqlml.errors import DataRefused, Problem, UsageError, shown
 from mqlml.history.writing import table_writer
 from mqlml.learning.snapshots import NEVER, mark_table
+from mqlml.operation.bundle import read_json
 from mqlml.operation.elsewhere import ScoringElsewhere
 from mqlml.operation.registry import resolve, review_state
 from mqlml.operation.scoring import CONTRIBUTIONS, SCORES, LeadScorer
 from mqlml.operation.sinks import write_scores
+from mqlml.review.nurture import near_misses
 from mqlml.tape.build import build_features
 from mqlml.tape.engine import LocalEngine, remote_tape
 from mqlml.tape.traffic import Tally
@@ -118,8 +120,11 @@ class _Run:
 
     def batches(self, add: Callable[[pa.Table], None] | None) -> Iterator[pa.RecordBatch]:
         """Batches of scores; their contributions go to ``add`` where somebody wants them."""
+        lacks: list[np.ndarray[Any, np.dtype[np.int16]]] = []
         with waiting() as aside:
             for scored in self._parts():
+                if scored.lacks is not None:
+                    lacks.append(scored.lacks)
                 if add is not None:
                     add(scored.contributions())
                 aside.add(scored.scores)
@@ -136,6 +141,26 @@ class _Run:
         self.manifest["selection"] = counts
         self.manifest["traffic"] = self.tally.lines()
         self.manifest["notes"] += [*self.tally.notes, *notes]
+        self._nurture(everybody["probability"].to_numpy(), selection.tier == "nurture", lacks)
+
+    def _nurture(
+        self,
+        p: np.ndarray[Any, np.dtype[np.float64]],
+        nurture: np.ndarray[Any, np.dtype[np.bool_]],
+        lacks: list[np.ndarray[Any, np.dtype[np.int16]]],
+    ) -> None:
+        """Add who is just below the line, what they lack and what preceded crossing it in the past."""
+        scorer, threshold = self.scorer, self.scorer.policy.threshold
+        if threshold is None or not len(p):
+            return
+        if not self.reasons:
+            self.manifest["notes"].append("Near misses are not told: they are made of the reasons.")
+            return
+        names = tuple(scorer.explainer.criteria)
+        found = near_misses(p, nurture, np.concatenate(lacks), names, threshold=threshold, labels=scorer.labels)
+        stored = scorer.bundle.parts
+        told = read_json(stored, "report.json").get("nurture") if "report.json" in stored else None
+        self.manifest["nurture"] = {**found, "preceded": None if told is None else told["preceded"]}
 
     def _parts(self) -> Iterator[Scored]:
         tape = remote_tape(self.opened.history)
@@ -249,7 +274,7 @@ def _previous_list(previous: Path | None, opened: Opened) -> Listed | None:
         return None
     try:
         there = pq.read_schema(previous).names
-        asked = ["lead_id", "as_of", "is_mql", *(n for n in ("change", "control", "mql_since") if n in there)]
+        asked = ["lead_id", "as_of", "is_mql", *(n for n in ("rule", "control", "mql_since") if n in there)]
         table = pq.read_table(previous, columns=asked)
     except FileNotFoundError:
         raise UsageError(f"--previous {previous}: there is no such file.", hint="leave it out on a first run") from None

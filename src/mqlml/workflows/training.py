@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -33,6 +34,7 @@ from mqlml.operation.registry import adopt_first, champion, review_state
 from mqlml.operation.scoring import encode_json, grade_bounds
 from mqlml.review.decision import decision
 from mqlml.review.drivers import drivers
+from mqlml.review.nurture import lacking, near_misses, preceded
 from mqlml.review.reasons import Explainer, difference_from_shap
 from mqlml.review.report import figures, model_card, render_report
 from mqlml.review.report import summary as figures_of
@@ -54,6 +56,7 @@ if TYPE_CHECKING:
     from mqlml.learning.model import Model
     from mqlml.learning.training import Tested, Training
     from mqlml.learning.windows import Plan
+    from mqlml.review.reasons import Explanation
     from mqlml.tape.engine import Engine
 
 __all__ = ["Trained", "report_path", "train"]
@@ -217,6 +220,7 @@ def _describe(learned: _Learned, config: Config) -> tuple[dict[str, Any], dict[s
     shown_drivers = drivers(explanation, sample, model.features, used, mature, rows.where(rows.mature))
     checked = difference_from_shap(model, matrix[:_CHECKED_WITH_SHAP])
     summary = _summary(learned, config, shown_drivers, checked)
+    summary["nurture"] = _nurture(learned, explanation, newest, model.probability(sample, matrix))
     parts = {
         **model.to_parts(),
         "policy.json": encode_json(learned.policy.to_dict()),
@@ -272,6 +276,33 @@ def _labelled(shown_drivers: list[dict[str, Any]], criteria: Mapping[str, Any]) 
     """Drivers with what people call them beside their names."""
     labels = {mark["name"]: mark["label"] for mark in criteria["marks"] if mark["label"]}
     return [{**driver, "label": labels.get(driver["criterion"])} for driver in shown_drivers]
+
+
+def _nurture(
+    learned: _Learned, explanation: Explanation, row: npt.NDArray[np.int64], p: npt.NDArray[np.float64]
+) -> dict[str, Any] | None:
+    """Who is just below the line at the last explained snapshot of each lead, and what preceded crossing it."""
+    policy, rows, tested = learned.policy, learned.rows, learned.training.tested
+    if policy.threshold is None:
+        return None
+    labels = {mark["name"]: mark["label"] for mark in learned.criteria["marks"] if mark["label"]}
+    features = learned.training.model.features
+    # Rows are sorted by lead and moment, and so are the explained ones.
+    last = np.r_[rows.lead[row][1:] != rows.lead[row][:-1], True]
+    tier = policy.tiers(p, policy.mqls(p, row, policy.values(learned.table.take(pa.array(row)))))
+    found = near_misses(
+        p[last],
+        tier[last] == "nurture",
+        lacking(explanation, features)[last],
+        explanation.names,
+        threshold=policy.threshold,
+        labels=labels,
+    )
+    own = np.isfinite(tested.settled)
+    before = preceded(
+        learned.table, rows, tested.row[own], tested.settled[own], features, threshold=policy.threshold, labels=labels
+    )
+    return {**found, "preceded": before if rows.timing == "horizon" else None}
 
 
 def _scorecard(learned: _Learned, config: Config) -> dict[str, Any]:
