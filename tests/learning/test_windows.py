@@ -30,13 +30,30 @@ def test_plan_windows_when_history_is_long_then_four_forward_rounds_with_a_gap_o
     rows = weekly_rows(weeks=100, leads_a_week=20)
     plan = plan_windows(rows, origins=4, seed=0)
     assert plan.mode == "forward"
-    assert [r.part for r in plan.rounds] == ["calibrate", "certify", "compare", "test"]
+    assert [r.part for r in plan.rounds] == [p for p in ("calibrate", "certify", "compare", "test") for _ in range(2)]
     for r in plan.rounds:
         assert r.origin is not None
         assert (rows.known[r.fit] <= r.origin).all()
         assert (rows.at[r.test] >= r.origin).all()
         assert rows.at[r.fit].max() + 30 * DAY <= rows.at[r.test].min()
         assert not set(rows.group[r.fit]) & set(rows.group[r.test])
+
+
+def test_plan_windows_when_leads_are_still_open_then_those_left_to_learn_from_are_won_as_often_as_all() -> None:
+    generator = np.random.default_rng(0)
+    leads, weeks = 3_000, 104
+    began = generator.integers(0, weeks - 20, leads)
+    lead = np.repeat(np.arange(leads), 16)
+    week = np.repeat(began, 16) + np.tile(np.arange(16), leads)
+    # Leads that are won leave after a few weeks, the others stay for all sixteen.
+    ends = np.where(generator.random(leads) < 0.3, generator.integers(1, 8, leads), 99)
+    there = np.tile(np.arange(16), leads) < np.repeat(ends, 16)
+    won = ((np.repeat(ends, 16) - np.tile(np.arange(16), leads)) <= 4).astype(float)[there]
+    at = week[there] * 7 * DAY
+    rows = Rows(lead[there], at, at, at + 28 * DAY, won, lead[there], "horizon")
+    for r in plan_windows(rows, origins=4, seed=0).rounds:
+        known = rows.known <= r.origin
+        assert won[r.fit].mean() == pytest.approx(won[known].mean(), rel=0.12)
 
 
 def test_plan_windows_when_parts_are_printed_then_no_row_serves_two_purposes() -> None:
@@ -70,8 +87,8 @@ def test_plan_windows_when_accounts_span_the_history_then_it_is_forward_in_parts
     rows = spanning(accounts=80)
     plan = plan_windows(rows, origins=4, seed=0)
     assert plan.mode == "forward"
-    assert [r.part for r in plan.rounds] == [p for p in ("calibrate", "certify", "compare", "test") for _ in range(4)]
-    assert "each window was predicted in 4 parts" in plan.sentence
+    assert [r.part for r in plan.rounds] == [p for p in ("calibrate", "certify", "compare", "test") for _ in range(2)]
+    assert "Each window was predicted in 2 parts" in plan.sentence
     assert np.sum([r.test for r in plan.rounds], axis=0).max() == 1
     for r in plan.rounds:
         assert r.origin is not None
@@ -135,7 +152,7 @@ def test_group_folds_when_wins_are_rare_then_each_fold_has_its_share() -> None:
 @pytest.mark.parametrize("count", [1, 2, 3])
 def test_plan_windows_when_fewer_origins_are_wanted_then_the_last_is_the_final_test(count: int) -> None:
     plan = plan_windows(weekly_rows(weeks=100, leads_a_week=20), origins=count, seed=0)
-    assert len(plan.rounds) == count
+    assert len({r.origin for r in plan.rounds}) == count
     assert plan.rounds[-1].part == "test"
 
 
@@ -174,7 +191,7 @@ def test_plan_windows_when_not_refitted_then_one_model_predicts_the_last_windows
     assert "certified here" in next(p.purpose for p in plan.parts if p.part == "certify")
     usual = plan_windows(rows, origins=4, seed=0)
     assert not usual.frozen
-    assert (usual.rounds[1].fit == first.fit).all()
+    assert {r.origin for r in usual.rounds} >= {first.origin}
 
 
 def test_plan_windows_when_not_refitted_and_two_tests_fit_then_they_certify_and_test() -> None:

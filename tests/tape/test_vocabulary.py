@@ -9,8 +9,9 @@ import pytest
 
 from mqlml.config import Family
 from mqlml.errors import UsageError
+from mqlml.tape.engine import Use
 from mqlml.tape.features import DEFAULT_FAMILIES, FAMILIES, Attribute, FeatureSet
-from mqlml.tape.vocabulary import learn_feature_set
+from mqlml.tape.vocabulary import _lasting, learn_feature_set
 
 UNTIL = datetime(2025, 3, 1, tzinfo=UTC)
 NAIVE_UNTIL = UNTIL.replace(tzinfo=None)
@@ -109,6 +110,18 @@ def test_names_when_at_until_or_recorded_then_or_of_nobody_then_unknown(make: An
     rows = [*events(make, ("web", 1), asset="a"), *events(make, ("web", 5), **{"asset": "b", "channel": "c", **late})]
     features = learn(make, rows)
     assert (features.named_assets, features.other_assets, features.channels) == (("a",), False, ())
+
+
+def test_lasting_when_assets_came_late_or_went_early_then_only_those_in_use_for_long_and_still_are_named() -> None:
+    uses = {
+        "home": Use(9, 0, 100),
+        "old": Use(50, 0, 79),
+        "new": Use(50, 51, 100),
+        "course": Use(50, 20, 60),
+        "since half way": Use(3, 50, 80),
+    }
+    assert _lasting(uses) == {"home": 9, "since half way": 3}
+    assert _lasting({}) == {}
 
 
 def test_names_when_only_sales_used_them_then_none(make: Any) -> None:

@@ -54,6 +54,8 @@ class Recipe:
         Rung of the ladder of :func:`mqlml.learning.calibration.fit_calibrator`.
     constraints : Constraints
         What people decided that the model must obey.
+    newcomers : bool
+        Whether rules for values never seen are learned; they take longer than all else, so rounds go without.
     """
 
     seed: int
@@ -62,6 +64,7 @@ class Recipe:
     leads_per_row: float = 1.0
     calibration: Method = "auto"
     constraints: Constraints = field(default_factory=Constraints)
+    newcomers: bool = True
 
     def tree_parameters(self, bag: int) -> dict[str, Any]:
         """LightGBM parameters of one bag: small, shrunken trees, the same result on any number of threads."""

@@ -30,9 +30,9 @@ Floats = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
 
 # Rounds are judged with fewer bags than are shipped: quicker, and if anything too modest.
-JUDGED_BAGS = 3
+JUDGED_BAGS = 2
 # Weekly snapshots of a lead are nearly the same observation: beyond this many rows a fit only gets slower.
-_ROWS_TO_FIT = 50_000
+_ROWS_TO_FIT = 30_000
 _REFERENCE_QUANTILES = 1_001
 _LEAST = 1e-6
 
@@ -113,7 +113,7 @@ def train_model(
     """
     if plan.frozen:
         return _train_frozen(table, rows, features, plan, recipe=recipe, min_leads=min_leads, step=step)
-    lighter = replace(recipe, bags=min(recipe.bags, JUDGED_BAGS))
+    lighter = replace(recipe, bags=min(recipe.bags, JUDGED_BAGS), newcomers=False)
     scored = [_score_round(table, rows, features, r, lighter, min_leads, step) for r in plan.rounds]
     fitted = _fit(table, rows, features, np.ones(len(rows), dtype=bool), recipe, min_leads, step)
     settled = settle(rows, fitted, scored, recipe=recipe)
@@ -132,7 +132,7 @@ def _train_frozen(
     step: Callable[[], None],
 ) -> Training:
     """Fit the shipped model before the window "certify", calibrate it on earlier ones and let it predict the rest."""
-    lighter = replace(recipe, bags=min(recipe.bags, JUDGED_BAGS))
+    lighter = replace(recipe, bags=min(recipe.bags, JUDGED_BAGS), newcomers=False)
     first = plan.frozen[0]
     earlier = [r for r in plan.rounds if r.part not in {f.part for f in plan.frozen}]
     scored = [_score_round(table, rows, features, r, lighter, min_leads, step) for r in earlier]
@@ -193,7 +193,7 @@ def _fit(
     )
     newcomers = (
         ()
-        if few
+        if few or not recipe.newcomers
         else fit_newcomers(
             matrix,
             won,

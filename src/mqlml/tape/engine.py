@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Literal, Protocol, cast
+from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -58,13 +58,21 @@ class Played:
     levels: dict[str, tuple[str, ...]]
 
 
+class Use(NamedTuple):
+    """How often an asset or channel was used, and when first and last, in microseconds."""
+
+    events: int
+    first: int
+    last: int
+
+
 class RemoteTape(RemoteEvents, Protocol):
     """Events that an engine keeps elsewhere, and the tapes it makes of them."""
 
     def count_event_types(self, until: datetime | None) -> list[TypeCount]:
         """Count the events of known leads by type, as ``tape.local`` does."""
 
-    def count_names(self, column: str, *, until: datetime | None, without: Sequence[str]) -> dict[str, int]:
+    def count_names(self, column: str, *, until: datetime | None, without: Sequence[str]) -> dict[str, Use]:
         """Count the events of known leads by the asset or channel they name, those of some event types left out."""
 
     def count_events(self, lead_ids: pa.ChunkedArray, types: Sequence[str], *, end: int) -> tuple[int, int]:

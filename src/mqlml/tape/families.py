@@ -46,7 +46,7 @@ FAMILIES = (
 )
 """Every family, in the order of the feature table's columns."""
 
-DEFAULT_FAMILIES = tuple(name for name in FAMILIES if name != "type_intensity")
+DEFAULT_FAMILIES = tuple(name for name in FAMILIES if name not in {"type_intensity", "first_touch", "rhythm"})
 """The families of a feature set where ``[features] families`` names none."""
 
 

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mqlml.tape.columns import OTHER, RESERVED, Attribute
-from mqlml.tape.engine import remote_tape
+from mqlml.tape.engine import Use, remote_tape
 from mqlml.tape.features import DEFAULT_FAMILIES, FAMILIES, FeatureSet
 from mqlml.tape.traffic import Traffic, learn_traffic
 
@@ -50,10 +50,12 @@ def learn_feature_set(
     traffic = learn_traffic(config.events.machines, every) if config.events and dated else None
     dropped = _dropped_types(config, traffic)
     counts = [c for c in every if c.event_type not in dropped]
-    kept, other = _named({c.event_type: c.events for c in counts}, config.features.max_event_types)
+    kept, other = _named({c.event_type: c.events for c in counts}, config.features.max_event_types, of=len(counts))
     with _known_events(history, until, dropped if counts else None) as events:
-        named_assets, other_assets = _named(events("asset"), config.features.max_assets)
-        channels, other_channels = _named(events("channel"), config.features.max_channels)
+        assets, used = events("asset"), events("channel")
+    named_assets, other_assets = _named(_lasting(assets), config.features.max_assets, of=len(assets))
+    counted = {name: use.events for name, use in used.items()}
+    channels, other_channels = _named(counted, config.features.max_channels, of=len(used))
     changed = local.changed_fields(history)
     return FeatureSet(
         event_types=kept,
@@ -92,10 +94,21 @@ def _families(config: Config) -> tuple[str, ...]:
     return DEFAULT_FAMILIES if chosen is None else tuple(name for name in FAMILIES if name in chosen)
 
 
-def _named(counts: dict[str, int], most: int) -> tuple[tuple[str, ...], bool]:
-    """The most frequent names, ties by name, and whether any are left over."""
+def _named(counts: dict[str, int], most: int, *, of: int) -> tuple[tuple[str, ...], bool]:
+    """The most frequent names, ties by name, and whether any of all names are left over."""
     ranked = sorted((name for name in counts if name not in RESERVED), key=lambda name: (-counts[name], name))
-    return tuple(ranked[:most]), len(counts) > len(ranked[:most])
+    return tuple(ranked[:most]), of > len(ranked[:most])
+
+
+def _lasting(uses: dict[str, Use]) -> dict[str, int]:
+    """Counts of the assets that will be there tomorrow: in use for more than half of the past, and still.
+
+    What a page of last spring's campaign told says nothing of leads that can no longer open it: on OULAD, where each
+    course brings its own pages, naming them made forecasts worse (docs/decisions/015).
+    """
+    begin, end = min((u.first for u in uses.values()), default=0), max((u.last for u in uses.values()), default=0)
+    middle, late = begin + (end - begin) // 2, end - (end - begin) // 5
+    return {name: use.events for name, use in uses.items() if use.first <= middle and use.last >= late}
 
 
 @contextmanager
@@ -103,19 +116,20 @@ def _known_events(history: History, until: datetime | None, dropped: Sequence[st
     """Count the events of known leads by a column, as far as they were known; ``None``: there are none."""
     remote = remote_tape(history)
 
-    def count(column: str) -> dict[str, int]:
+    def count(column: str) -> dict[str, Use]:
         if dropped is None:
             return {}
         if remote is not None:
             return remote.count_names(column, until=until, without=dropped)
         query = f"""
-            SELECT {column}, count(*) FROM events SEMI JOIN vocabulary_leads USING (lead_id)
+            SELECT {column}, count(*), epoch_us(min(occurred_at)), epoch_us(max(occurred_at))
+            FROM events SEMI JOIN vocabulary_leads USING (lead_id)
             WHERE {column} IS NOT NULL AND event_type IS NOT NULL AND NOT list_contains($dropped, event_type)
               AND ($until IS NULL OR (occurred_at < $until AND (recorded_at IS NULL OR recorded_at < $until)))
             GROUP BY ALL
         """
         given = {"dropped": list(dropped), "until": _naive(until)}
-        return dict(history.connection.execute(query, given).fetchall())
+        return {row[0]: Use(*row[1:]) for row in history.connection.execute(query, given).fetchall()}
 
     history.connection.register("vocabulary_leads", history.leads.select(["lead_id"]))
     try:

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 from mqlml.history.leads import USED
 from mqlml.tape.build import known_at_creation
-from mqlml.tape.engine import Played
+from mqlml.tape.engine import Played, Use
 from mqlml.tape.local import TypeCount, codes_of, leads_of, tape_rows, type_codes
 from mqlml.tape.playing import tally_dropped
 from mqlml.tape.spark.events import SparkEvents, ddl
@@ -48,7 +48,7 @@ class SparkTape(SparkEvents):
         counts = (c for c in self.counts(until) if c.used)
         return [TypeCount(c.event_type, *c[2:]) for c in counts]
 
-    def count_names(self, column: str, *, until: datetime | None, without: Sequence[str]) -> dict[str, int]:
+    def count_names(self, column: str, *, until: datetime | None, without: Sequence[str]) -> dict[str, Use]:
         """Count the events of known leads by the asset or channel they name, those of some event types left out."""
         from pyspark.sql import functions as f
 
@@ -56,7 +56,9 @@ class SparkTape(SparkEvents):
             events = self.good(until).where(f"status = {USED}").where(f.col(column).isNotNull())
             if without:
                 events = events.where(~f.col("event_type").isin(*without))
-            return {row[0]: row[1] for row in events.groupBy(column).count().collect()}
+            time = f.col("occurred_at")
+            found = events.groupBy(column).agg(f.count(f.lit(1)), f.min(time), f.max(time))
+            return {row[0]: Use(*row[1:]) for row in found.collect()}
 
     def count_events(self, lead_ids: pa.ChunkedArray, types: Sequence[str], *, end: int) -> tuple[int, int]:
         """Count the events of some types and their leads, strictly before ``end`` (microseconds)."""
