@@ -297,3 +297,18 @@ def test_score_when_leads_are_near_the_line_then_the_manifest_says_how_many_and_
     assert any(note.startswith("Near misses are not told") for note in bare["notes"])
     page = next((copy / "models").glob("*.report.html")).read_text()
     assert "leads to nurture are near misses" in page
+
+
+def test_train_when_rules_decide_for_some_then_the_threshold_is_set_without_them(copy: Path, run: Run) -> None:
+    settings = copy / "mqlml.toml"
+    settings.write_text(settings.read_text() + RULES)
+    before = set((copy / "models").iterdir())
+    ran = run("train", "--config", settings, "--as-of", AS_OF)
+    assert ran.code == 0, ran.err
+    bundle = next(path for path in set((copy / "models").iterdir()) - before if path.is_dir())
+    shown = run("threshold", "--config", settings, "--model", bundle, "--json")
+    said = shown.json["decision"]["ruled"]
+    assert "leads under rules, not counted here" in said
+    assert "asked to be called" in said
+    without = run("threshold", "--config", settings, "--json").json["decision"]
+    assert without["ruled"] is None, "the first bundle was trained without rules"

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ScoringElsewhere"]
 
-_LACKS = pa.field("lacks", pa.int16())
+_LACKS = pa.field("lacks", pa.int64())
 _PARTS = pa.field("contributions", pa.list_(pa.float64()))
 
 
@@ -78,7 +78,7 @@ class ScoringElsewhere:
         scored = scorer.score(table, as_of=self.as_of, previous=self.previous, reasons=self.reasons)
         table = scored.scores
         if scored.lacks is not None:
-            table = table.append_column(_LACKS, pa.array(scored.lacks))
+            table = table.append_column(_LACKS, pa.array(scored.lacks.astype(np.int64)))
         if not self.contributions or scored.explanation is None:
             return table
         return table.append_column(_PARTS, _lists(scored.explanation))
@@ -91,7 +91,7 @@ class ScoringElsewhere:
             values = np.stack(table[_PARTS.name].to_numpy()) if len(table) else np.zeros((0, 1))
             names, groups = zip(*scorer.explainer.criteria.items(), (NOT_SUPPLIED, "fit"), strict=True)
             explanation = Explanation(names, groups, float(values[0, 0]) if len(values) else 0.0, values[:, 1:])
-        lacks = table[_LACKS.name].to_numpy() if self.reasons else None
+        lacks = table[_LACKS.name].to_numpy().astype(np.int16) if self.reasons else None
         return Scored(table.select(SCORES.names).cast(SCORES), explanation, lacks)
 
 

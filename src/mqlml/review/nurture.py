@@ -124,7 +124,7 @@ def preceded(
     -------
     dict
         ``threshold``, ``days`` (looked back from each snapshot), ``crossings`` (leads below the line that crossed it by
-        their next snapshot) and ``things``: event types, assets and the like with ``leads`` that did it before
+        their next snapshot) and ``things``: event types and assets with ``leads`` that did it before
         crossing, and the share (0..1) of those who ``crossed`` and of snapshots that ``stayed`` below.
     """
     crossed, stayed = _steps(rows, row, p, threshold)
@@ -157,10 +157,10 @@ def _steps(rows: Rows, row: Integers, p: Floats, threshold: float) -> tuple[Inte
 
 
 def _things(features: FeatureSet, days: int, table: pa.Table) -> list[Feature]:
-    """One count in the window for each event type, asset or channel that has one."""
+    """One count in the window for each event type and asset with features of its own."""
+    named = {*features.event_types, *features.named_assets}
     found: dict[str, Feature] = {}
     for f in features.features:
-        named = f.criterion != ANY_ACTIVITY and f.kind == "number" and f.name in table.column_names
-        if named and f.group == "engagement" and f.unit in _DONE and f.window_days == days:
+        if f.criterion in named and f.unit == "events" and f.window_days == days and f.name in table.column_names:
             found.setdefault(f.criterion, f)
     return list(found.values())
