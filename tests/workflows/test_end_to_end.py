@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import tomllib
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +15,12 @@ from mqlml.operation.scoring import SCORES
 
 pytestmark = pytest.mark.training
 
+ASKED = """
+[[policy.rules]]
+name = "asked to be called"
+then = "always"
+when = {column = "industry", value = "software"}
+"""
 RULES = """
 [[policy.rules]]
 name = "not our market"
@@ -153,13 +158,19 @@ def test_score_when_an_earlier_list_is_given_then_changes_are_named(copy: Path, 
 def test_score_when_sales_can_take_so_many_a_week_then_the_rest_wait_and_the_backlog_has_a_rate(
     copy: Path, run: Run
 ) -> None:
+    settings, a_week = copy / "mqlml.toml", 20
+    agreed = ("--capacity", a_week, "--set", "--author", "Ana", "--reason", "two more people")
+    assert run("threshold", "--config", settings, *agreed).code == 0
+    settings.write_text(settings.read_text() + ASKED)
     first = scores(run, copy, "a.parquet")
-    settings = copy / "mqlml.toml"
-    a_week = tomllib.loads(settings.read_text())["policy"]["capacity_per_week"]
-    assert (first.change == "new").sum() == first.is_mql.sum() <= a_week
+    waiting = first.rule == "waits for a place"
+    assert first.is_mql.sum() >= a_week
+    assert set(first[first.is_mql].rule) == {"asked to be called"}, "they do not wait, but take the places of the week"
+    assert waiting.any()
+    assert set(first[waiting].change) == {"none"}
     settings.write_text(settings.read_text().replace("[policy]", "[policy]\nbacklog_per_week = 5"))
     more = scores(run, copy, "b.parquet")
-    assert more.is_mql.sum() == min(5, int((first.rule == "waits for a place").sum())) + first.is_mql.sum()
+    assert more.is_mql.sum() == min(5, waiting.sum()) + first.is_mql.sum()
     assert set(first[first.is_mql].lead_id) < set(more[more.is_mql].lead_id)
     assert (more.policy_version != first.policy_version).all()
 
