@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 import weakref
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -71,14 +72,12 @@ class Session:
         connection = duckdb.connect()
         connection.execute("SET TimeZone = 'UTC'")
         connection.execute(f"SET temp_directory = {literal(scratch / 'spill')}")
-        # A progress bar of DuckDB's own would stand in the middle of a result on stdout.
-        for setting in (
-            "autoinstall_known_extensions",
-            "autoload_known_extensions",
-            "python_enable_replacements",
-            "enable_progress_bar",
-        ):
+        for setting in ("autoinstall_known_extensions", "autoload_known_extensions", "python_enable_replacements"):
             connection.execute(f"SET {setting} = false")
+        # A progress bar of DuckDB's own would stand in the middle of a result on stdout. In a notebook without widgets
+        # it cannot have one, and refuses to be told so.
+        with suppress(duckdb.InvalidInputException):
+            connection.execute("SET enable_progress_bar = false")
         connection.execute("CREATE SCHEMA raw")
         session = cls(connection=connection, scratch=scratch)
         weakref.finalize(connection, shutil.rmtree, scratch, ignore_errors=True)
