@@ -68,6 +68,8 @@ class Rows:
     young : Young or None
         In mode "ipcw" what the weights are made of.
     notes : tuple of str
+    importance : ndarray of float64, shape (n,), or None
+        Weights that make up for who was handed over, where control leads tell; None stands for 1 each.
     """
 
     lead: Integers
@@ -82,6 +84,7 @@ class Rows:
     mature: Flags = field(default_factory=lambda: np.ones(0, dtype=bool))
     young: Young | None = None
     notes: tuple[str, ...] = ()
+    importance: Floats | None = None
 
     def __post_init__(self) -> None:
         if len(self.weight) != len(self.lead):
@@ -101,7 +104,8 @@ class Rows:
         """The rows for which ``flags`` is true."""
         names = ("lead", "at", "when", "known", "won", "group", "weight", "mature")
         young = None if self.young is None else replace(self.young, rows=self.young.rows.where(flags))
-        return replace(self, young=young, **{name: getattr(self, name)[flags] for name in names})
+        importance = None if self.importance is None else self.importance[flags]
+        return replace(self, young=young, importance=importance, **{name: getattr(self, name)[flags] for name in names})
 
     def seen_from(self, origin: int | None) -> Rows:
         """The same rows with labels and weights as they were known at ``origin``; those unknown then weigh nothing.
@@ -119,6 +123,13 @@ class Rows:
         weight = self.young.rows.weights(origin, self.young.horizon, self.young.everyone)
         _, _, won = self.young.rows.told(origin, self.young.horizon)
         return replace(self, weight=weight, won=won.astype(float))
+
+    @property
+    def fit_weight(self) -> Floats | None:
+        """Weight of each row in a fit, shape (n,); None where all weigh the same."""
+        if self.importance is None:
+            return self.weight if self.young else None
+        return self.importance * self.weight if self.young else self.importance
 
     def winning_leads(self, flags: Flags | None = None) -> int:
         """Number of distinct leads with a won snapshot (among ``flags``)."""

@@ -186,7 +186,7 @@ def _fit(
         won,
         lead=lead,
         group=rows.group[chosen],
-        weight=rows.weight[chosen] if rows.young else None,
+        weight=None if rows.fit_weight is None else rows.fit_weight[chosen],
         recipe=recipe,
         signs=recipe.constraints.signs(encoder.columns, features.features),
         step=step,

@@ -21,6 +21,7 @@ from mqlml.decision.memory import Listed
 from mqlml.decision.rules import known_then, rule_problems
 from mqlml.errors import DataRefused, UsageError
 from mqlml.history.writing import write_table, write_text
+from mqlml.learning.handed import weigh_control
 from mqlml.learning.labels import labelled_rows
 from mqlml.learning.pairs import choose_pairs
 from mqlml.learning.present import present_problems
@@ -235,6 +236,7 @@ class _Walk:
         config, origin = self.config, self.origins[number]
         opened = open_history(self.history, config, as_of=origin.isoformat())
         rows = labelled_rows(opened.people, config, as_of=opened.moment)
+        rows = weigh_control(opened.history, rows, every_days=config.snapshots.every_days, until=opened.moment)
         plan = plan_windows(rows, origins=config.model.origins, seed=config.model.seed, refit=config.model.refit)
         features = learn_feature_set(self.history, config, until=opened.as_of, attributes=opened.attributes)
         first = min((r.origin for r in plan.rounds if r.origin is not None), default=None)

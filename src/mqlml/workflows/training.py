@@ -19,6 +19,7 @@ from mqlml.decision.rules import rule_problems
 from mqlml.errors import DataRefused, EngineError
 from mqlml.history.writing import write_text
 from mqlml.learning.baselines import simpler_ways, source_feature
+from mqlml.learning.handed import weigh_control
 from mqlml.learning.judgement import judge
 from mqlml.learning.labels import labelled_rows
 from mqlml.learning.pairs import choose_pairs, pair_notes
@@ -149,6 +150,7 @@ def _learn(opened: Opened, config: Config, progress: Progress) -> _Learned:
     if problems := [*present_problems(opened.history, config, attributes=opened.attributes), *rules]:
         raise DataRefused(problems)
     rows = labelled_rows(opened.people, config, as_of=opened.moment)
+    rows = weigh_control(opened.history, rows, every_days=config.snapshots.every_days, until=opened.moment)
     plan = plan_windows(rows, origins=config.model.origins, seed=config.model.seed, refit=config.model.refit)
     progress.begin("Computing features")
     features = learn_feature_set(opened.history, config, until=opened.as_of, attributes=opened.attributes)
