@@ -124,6 +124,7 @@ def scored(manifest: Mapping[str, Any]) -> str:
     lines.append(
         f"{manifest['scored']:,} scored ({tiers}); {manifest['mqls']:,} MQLs; {_reasons(quality) or 'all ok'}."
     )
+    lines += _places(manifest["selection"])
     rules = manifest["selection"]["rules"]
     if rules:
         lines.append(f"Decided by rules beside the model: {_reasons(rules)}.")
@@ -229,6 +230,7 @@ def demonstrated(done: Demonstration) -> str:
         [
             "Verdict: {code}. {sentence}".format(**done.trained.summary["verdict"]),
             f"{manifest['scored']:,} open leads scored, {manifest['mqls']:,} of them MQLs ({rates}).",
+            *_places(manifest["selection"]),
             "",
             f"  history   {done.folder}",
             f"  settings  {done.folder / 'mqlml.toml'}",
@@ -239,6 +241,16 @@ def demonstrated(done: Demonstration) -> str:
             f"Next: mqlml check --config {done.folder / 'mqlml.toml'}",
         ]
     )
+
+
+def _places(selection: Mapping[str, Any]) -> list[str]:
+    """What is not seen from the MQLs alone: who waits, and why."""
+    if not selection.get("waits"):
+        return []
+    used = f", since sales was handed {selection['used_this_week']:,} leads since Monday" * bool(
+        selection.get("used_this_week")
+    )
+    return [f"{selection['waits']:,} more stand above the line and wait for a place{used}."]
 
 
 def _population(p: Mapping[str, Any]) -> list[str]:
