@@ -49,7 +49,7 @@ def fitted(*, demos_matter: bool) -> tuple[Encoder, Logistic, tuple[Newcomer, ..
     logistic = fit_logistic(matrix, won, strength=0.3, seed=0)
     names = encoder.without_others(table)
     assert names == ("lead.course",)
-    rules = fit_newcomers(matrix, won, encoder, open_features=names, strength=0.3, seed=0)
+    rules = fit_newcomers(matrix, won, encoder, open_features=names, logistic=logistic, seed=0)
     return encoder, logistic, rules
 
 
@@ -73,7 +73,8 @@ def test_fit_newcomers_when_other_was_taught_by_rare_levels_then_there_is_no_rul
     table, won = leads(demos_matter=True)
     encoder = fit_encoder(table, FEATURES.features, lead=np.arange(N), min_leads=20)
     matrix = encoder.transform(table)
-    assert fit_newcomers(matrix, won, encoder, open_features=(), strength=0.3, seed=0) == ()
+    logistic = fit_logistic(matrix, won, strength=0.3, seed=0)
+    assert fit_newcomers(matrix, won, encoder, open_features=(), logistic=logistic, seed=0) == ()
 
 
 def test_log_odds_when_nothing_can_be_said_then_everybody_has_the_base_rate(

@@ -30,6 +30,8 @@ _LEAST_ROWS = 20
 # A slope that holds to this extent for levels left out needs no rule of its own.
 _HOLDS = 0.8
 _CONFIDENCE = 0.9
+# Where levels left out can support no slope: enough to keep an order, too little to be believed as a chance.
+_LITTLE = 0.1
 
 
 @dataclass(frozen=True)
@@ -121,7 +123,7 @@ def fit_newcomers(
     encoder: Encoder,
     *,
     open_features: Sequence[str],
-    strength: float,
+    logistic: Logistic,
     seed: int,
 ) -> tuple[Newcomer, ...]:
     """Leave out the levels of each categorical feature in turn and see what still holds.
@@ -134,8 +136,8 @@ def fit_newcomers(
     open_features : sequence of str
         Features whose "other" was learned from nothing but hidden levels; where rare levels taught it, the model knows
         how newcomers fare.
-    strength : float
-        Inverse penalty of the logistic half.
+    logistic : Logistic
+        The half that speaks for newcomers, fitted on these rows.
     seed : int
         Draws the rows.
 
@@ -147,7 +149,7 @@ def fit_newcomers(
     base = float(won.mean())
     drawn = np.sort(np.random.default_rng(seed).permutation(len(won))[:_ROWS])
     matrix, won = matrix[drawn], won[drawn]
-    found = (_left_out(matrix, won, encoder, name, base, strength, seed) for name in open_features)
+    found = (_left_out(matrix, won, encoder, name, base, logistic, seed) for name in open_features)
     return tuple(rule for rule in found if rule is not None)
 
 
@@ -157,22 +159,23 @@ def _left_out(
     encoder: Encoder,
     name: str,
     base: float,
-    strength: float,
+    logistic: Logistic,
     seed: int,
 ) -> Newcomer | None:
     group = _groups_of_levels(matrix, encoder, name)
     nothing = Newcomer(name, 0.0, float(logit(base)))
-    if len(np.unique(group[group >= 0])) < _GROUPS:
-        # Fewer than five levels cannot say how far another one may differ.
-        return nothing
     plain = Newcomer(name, 1.0, 0.0)
     counts = plain.counted(encoder, matrix)
+    if len(np.unique(group[group >= 0])) < _GROUPS:
+        # Fewer than five levels cannot say how far another one may differ: such leads keep their order, near the base.
+        usual = float(plain.log_odds(logistic, counts, matrix).mean())
+        return Newcomer(name, _LITTLE, float(logit(base)) - _LITTLE * usual)
     raw = np.full(len(won), np.nan)
     for g in range(group.max(initial=-1) + 1):
         out = group == g
         if min(out.sum(), (~out).sum()) < _LEAST_ROWS or won[~out].min() == won[~out].max():
             continue
-        learned = fit_logistic(matrix[~out], won[~out], strength=strength, seed=seed)
+        learned = fit_logistic(matrix[~out], won[~out], strength=logistic.strength, seed=seed)
         raw[out] = plain.log_odds(learned, counts[out], matrix[out])
     scored = ~np.isnan(raw)
     if len(np.unique(group[scored])) < 2:

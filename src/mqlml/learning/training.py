@@ -199,7 +199,7 @@ def _fit(
             won,
             encoder,
             open_features=encoder.without_others(part),
-            strength=blend.logistic.strength,
+            logistic=blend.logistic,
             seed=recipe.seed,
         )
     )

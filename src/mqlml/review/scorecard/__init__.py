@@ -1,5 +1,7 @@
 """A points scorecard distilled from a model, for marketing-automation tools that cannot run one."""
 
+from __future__ import annotations
+
 from mqlml.review.scorecard.making import Seen, make_scorecard
 from mqlml.review.scorecard.rules import Rule
 from mqlml.review.scorecard.writing import as_csv, as_markdown, as_text
