@@ -30,8 +30,6 @@ _LEAST_ROWS = 20
 # A slope that holds to this extent for levels left out needs no rule of its own.
 _HOLDS = 0.8
 _CONFIDENCE = 0.9
-# Where levels left out can support no slope: enough to keep an order, too little to be believed as a chance.
-_LITTLE = 0.1
 
 
 @dataclass(frozen=True)
@@ -164,12 +162,11 @@ def _left_out(
 ) -> Newcomer | None:
     group = _groups_of_levels(matrix, encoder, name)
     nothing = Newcomer(name, 0.0, float(logit(base)))
+    if len(np.unique(group[group >= 0])) < _GROUPS:
+        # Fewer than five levels cannot say how far another one may differ.
+        return nothing
     plain = Newcomer(name, 1.0, 0.0)
     counts = plain.counted(encoder, matrix)
-    if len(np.unique(group[group >= 0])) < _GROUPS:
-        # Fewer than five levels cannot say how far another one may differ: such leads keep their order, near the base.
-        usual = float(plain.log_odds(logistic, counts, matrix).mean())
-        return Newcomer(name, _LITTLE, float(logit(base)) - _LITTLE * usual)
     raw = np.full(len(won), np.nan)
     for g in range(group.max(initial=-1) + 1):
         out = group == g
