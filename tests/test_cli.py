@@ -85,7 +85,7 @@ def test_main_when_data_are_refused_then_exit_3_and_nothing_was_written(
 def test_main_when_something_unforeseen_happens_then_exit_1_says_it_is_a_bug(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("mqlml.cli._load", lambda _: 1 / 0)
+    monkeypatch.setattr("mqlml.cli.looking.load", lambda _: 1 / 0)
     assert main(["-q", "check"]) == 1
     assert "a bug in mqlml: ZeroDivisionError" in capsys.readouterr().err
 

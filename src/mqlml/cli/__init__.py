@@ -1,0 +1,6 @@
+"""The command line: the only place that prints. Results go to stdout, progress and messages to stderr."""
+
+from mqlml.cli.common import cli
+from mqlml.cli.running import main
+
+__all__ = ["cli", "main"]

@@ -1,0 +1,112 @@
+"""Running a command: signals, exit codes, and what is said when something goes wrong."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import traceback
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import click
+
+from mqlml.cli import learning, looking, reading, scoring
+from mqlml.cli.common import cli, tell
+from mqlml.errors import DataRefused, EngineError, MqlError
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+__all__ = ["main"]
+
+for _commands in (looking, learning, scoring, reading):
+    for _command in _commands.COMMANDS:
+        cli.add_command(_command)
+
+
+class _Terminated(BaseException):
+    """SIGTERM arrived: leave through every ``finally``, so that nothing half-written stays."""
+
+    seen = False
+
+
+_INTERRUPTED = frozenset({"RuntimeError", "InterruptException", "EngineError"})
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command and return its exit code: 0 done, 1 bug, 2 usage, 3 data, 4 gate, 5 engine, 130/143 stopped."""
+    arguments = sys.argv[1:] if arguments is None else list(arguments)
+    previous = _on_sigterm(_stop)
+    _Terminated.seen = False
+    try:
+        result = cli.main(arguments, prog_name="mqlml", standalone_mode=False)
+        return result if isinstance(result, int) else 0
+    except click.exceptions.Exit as end:
+        return end.exit_code
+    except click.ClickException as error:
+        tell(f"mqlml: {error.format_message()} Run 'mqlml --help' for help.")
+        return 2
+    except (KeyboardInterrupt, click.Abort):
+        return _told(130)
+    except _Terminated:
+        return _told(143)
+    except BrokenPipeError:
+        return _pipe_closed()
+    except MqlError as error:
+        if (code := _stopped(error)) is not None:
+            return _told(code)
+        if "--debug" in arguments:
+            traceback.print_exc()
+        tell(_one_line_each(error))
+        return error.exit_code
+    except OSError as error:
+        if "--debug" in arguments:
+            traceback.print_exc()
+        tell(f"mqlml: {error}. Nothing half-written was kept; running again is safe.")
+        return EngineError.exit_code
+    except Exception as error:  # noqa: BLE001 - the last resort turns a bug into its exit code
+        if (code := _stopped(error)) is not None:
+            return _told(code)
+        if "--debug" in arguments:
+            traceback.print_exc()
+        tell(
+            f"mqlml: a bug in mqlml: {type(error).__name__}: {error}. Run again with --debug and report what it shows."
+        )
+        return 1
+    finally:
+        _on_sigterm(previous)
+
+
+def _on_sigterm(handler: Any) -> Any:
+    try:
+        return signal.signal(signal.SIGTERM, handler)
+    except ValueError:
+        return None  # not the main thread: whoever runs mqlml there handles signals
+
+
+def _stop(_signal: int, _frame: FrameType | None) -> NoReturn:
+    _Terminated.seen = True
+    raise _Terminated
+
+
+def _stopped(error: Exception) -> int | None:
+    """The exit code where a signal ended a query: DuckDB then raises an error of its own instead of letting it out."""
+    if _Terminated.seen:
+        return 143
+    return 130 if "interrupted" in str(error).lower() and type(error).__name__ in _INTERRUPTED else None
+
+
+def _told(code: int) -> int:
+    tell(f"mqlml: {'interrupted' if code == 130 else 'terminated'}; nothing half-written was kept.")
+    return code
+
+
+def _pipe_closed() -> int:
+    # Python would complain once more while flushing stdout at exit.
+    sys.stdout = open("/dev/null", "w", encoding="utf-8")  # noqa: SIM115, PTH123
+    return 0
+
+
+def _one_line_each(error: MqlError) -> str:
+    kept = " Nothing was written; earlier outputs are unchanged." if isinstance(error, DataRefused) else ""
+    return "\n".join(f"{line}{kept}" for line in str(error).splitlines())

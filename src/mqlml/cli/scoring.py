@@ -1,0 +1,94 @@
+"""Commands that score leads."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from mqlml import show
+from mqlml.cli.common import (
+    as_of_option,
+    config_option,
+    engine_of,
+    engine_options,
+    json_option,
+    load,
+    model_option,
+    quiet,
+    tell,
+    tell_result,
+)
+
+__all__ = ["COMMANDS"]
+
+
+@click.command()
+@config_option
+@as_of_option
+@model_option
+@click.option("--out", type=click.Path(path_type=Path), required=True, help=".parquet, .csv, .duckdb or a folder.")
+@click.option(
+    "--previous", type=click.Path(path_type=Path), help="Earlier scores (Parquet): `change` compares with them."
+)
+@engine_options
+@click.option("--no-reasons", is_flag=True, help="Leave reasons and grades empty; faster.")
+@click.option(
+    "--contributions", type=click.Path(path_type=Path), help="Also write every contribution (.parquet, .csv)."
+)
+@json_option
+def score(
+    *,
+    config_path: str,
+    as_of: str | None,
+    model: str | None,
+    out: Path,
+    previous: Path | None,
+    no_reasons: bool,
+    contributions: Path | None,
+    as_json: bool,
+    **engine: Any,
+) -> None:
+    """Score every open lead as of a moment; prints the path of the scores.
+
+    \b
+    Example: mqlml score --as-of 2026-06-30 --out scores.parquet
+    """
+    from mqlml.workflows.scoring import score as run
+
+    progress = show.progress(quiet=quiet())
+    with progress:
+        done = run(
+            load(config_path),
+            out=out,
+            as_of=as_of,
+            model=model,
+            previous=previous,
+            reasons=not no_reasons,
+            contributions=contributions,
+            engine=engine_of(**engine),
+            progress=progress,
+        )
+    tell(show.scored(done.manifest))
+    tell_result({"out": str(done.out), **done.manifest}, str(done.out), as_json=as_json)
+
+
+@click.command()
+@click.argument("lead_id")
+@config_option
+@as_of_option
+@model_option
+@json_option
+def explain(*, lead_id: str, config_path: str, as_of: str | None, model: str | None, as_json: bool) -> None:
+    """Tell one lead's story: its chance, what raises and lowers it, what it did lately."""
+    from mqlml.workflows.explaining import explain as run
+
+    found = run(load(config_path), lead_id, as_of=as_of, model=model)
+    tell_result(found, show.explained(found), as_json=as_json)
+
+
+COMMANDS = (
+    score,
+    explain,
+)
