@@ -209,11 +209,11 @@ class _Walk:
         lead = np.flatnonzero(opened.people.fates(int(opened.moment or 0))["candidate"])
         marks = mark_table(opened.people, lead, np.full(len(lead), opened.moment))
         table = build_features(self.history, marks, scorer.model.features)
-        scores = scorer.score(table, as_of=opened.moment, reasons=self.config.policy.min_fit is not None).scores
+        scored = scorer.score(table, as_of=opened.moment, reasons=self.config.policy.min_fit is not None)
         features = scorer.model.features
         choosing = Choosing(self.config, scorer.policy, opened, features, lead, before, walking=True)
-        selection = choosing.select(scores)
-        decided = chosen(scores, selection, 0, policy_version=choosing.version)
+        selection = choosing.select(scored.deciding())
+        decided = chosen(scored.scores, selection, 0, policy_version=choosing.version)
         write_table(decided.drop_columns(["reason_1", "reason_2", "reason_3"]), self.file(number))
         facts = {
             "as_of": self.origins[number].isoformat(),
