@@ -115,8 +115,7 @@ def _worths(
         first = _first_wins(rows, learned)
         source = source_feature(table)
         names = None if source is None else np.asarray(_texts(table[source]), dtype=object)[first]
-        columns = training.model.encoder.columns
-        levels = {c.level for c in columns if c.feature == source and c.level is not None}
+        levels = set() if source is None else training.model.encoder.levels(source)
         found["learned"] = learned_worth(value[first], names, source, named=levels)
     return {name: worth for name, worth in found.items() if worth is not None}
 
