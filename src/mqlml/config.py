@@ -234,7 +234,11 @@ class Links(Source):
 
 
 class Spend(Source):
-    """``[spend]``: what campaigns cost."""
+    """``[spend]``: what campaigns cost, one row a campaign and period; told in the report, never learned from.
+
+    A period ends where the next one of any campaign begins. Campaigns are matched to the column ``campaign`` of the
+    leads (or ``utm_campaign``), else to the first campaign among a lead's events.
+    """
 
     campaign: str = "campaign"
     period_start: str = "period_start"

@@ -15,6 +15,7 @@ from mqlml.learning.pairs import pair_notes
 from mqlml.operation.golden import make_golden_rows
 from mqlml.operation.policies import REPLAY, encode_replay
 from mqlml.operation.scoring import encode_json, grade_bounds
+from mqlml.review.converts import converts
 from mqlml.review.decision import decision
 from mqlml.review.drivers import drivers
 from mqlml.review.nurture import lacking, near_misses, preceded
@@ -71,6 +72,9 @@ def describe(learned: Learned, config: Config) -> tuple[dict[str, Any], dict[str
     shown_drivers = drivers(explanation, sample, model.features, used, mature, rows.where(rows.mature))
     checked = difference_from_shap(model, matrix[:_CHECKED_WITH_SHAP])
     summary = _summary(learned, config, shown_drivers, checked)
+    summary["converts"] = converts(
+        learned.opened.history, learned.opened.people, config, model.features, as_of=learned.opened.moment
+    )
     summary["nurture"] = _nurture(learned, explanation, newest, model.probability(sample, matrix))
     parts = {
         **model.to_parts(),

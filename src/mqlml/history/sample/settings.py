@@ -53,6 +53,9 @@ path = "stages.parquet"            # when an opportunity was opened
 [handovers]
 path = "handovers.parquet"         # when sales took a lead, and whether they accepted it
 
+[spend]
+path = "spend.parquet"             # what each campaign cost in each month; told in the report, never learned from
+
 [label]
 horizon_days = 90                  # the question: will this lead be won within 90 days?
 

@@ -16,6 +16,7 @@ from markupsafe import Markup
 from mqlml.review.criteria import DECISIONS, needs_review
 from mqlml.review.report import words
 from mqlml.review.report.charts import all_figures
+from mqlml.review.report.converts_charts import AGAINST, RATES
 from mqlml.review.report.driver_charts import DIRECTIONS, MARKS, SHAPED
 
 _STYLES = ("colours.css", "page.css", "parts.css", "print.css")
@@ -78,6 +79,8 @@ def _view(summary: Mapping[str, Any]) -> dict[str, Any]:
             for r in words.rows(words.part(summary, "evaluation"), "looks")[:_MOST_ROWS]
         ],
         "levels": _LEVELS,
+        "against": AGAINST,
+        "rate_charts": {f"converts-{key.replace('_', '-')}": one for key, (one, _) in RATES.items()},
         "changed": _CHANGED,
         "tiers": _TIERS,
         "directions": DIRECTIONS,
