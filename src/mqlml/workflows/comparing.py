@@ -22,7 +22,7 @@ from mqlml.review.report import summary as figures_of
 from mqlml.tape.build import build_features
 from mqlml.tape.engine import LocalEngine
 from mqlml.workflows.opening import Opened, Progress, Quiet, open_history
-from mqlml.workflows.standins import knew_until, same_question, stand_in
+from mqlml.workflows.standins import knew_until, same_question, same_recipe, stand_in
 from mqlml.workflows.turning import turn
 
 if TYPE_CHECKING:
@@ -150,7 +150,10 @@ def _named(models: Path, scorer: LeadScorer) -> dict[str, Any]:
 
 def _window(opened: Opened, config: Config, pair: Pair) -> dict[str, Any]:
     """Past weeks that both are held against; where one learned from them, both recipes are fitted again before them."""
-    empty: dict[str, Any] = {"shipped": None, "again": None, "learned": [], "remade": [], "why": None}
+    empty: dict[str, Any] = {
+        "shipped": None, "again": None, "learned": [], "remade": [], "same_recipe": False,
+        "why": None,
+    }  # fmt: skip
     if why := same_question(pair.old, config) or same_question(pair.new, config):
         return {**empty, "why": why}
     if opened.moment is None or config.label.horizon_days is None:
@@ -191,15 +194,19 @@ def _judge(opened: Opened, config: Config, pair: Pair, rows: Rows) -> dict[str, 
     models: dict[str, Model] = {}
     remade = ["new"] if learned == ["new"] else ["old", "new"]
     try:
-        for side, scorer in (("old", pair.old), ("new", pair.new)):
-            remake = side in remade
-            models[side] = stand_in(opened.history, config, scorer, at=start) if remake else scorer.model
+        models["new"] = stand_in(opened.history, config, pair.new, at=start)
+        if remade == ["new"]:
+            models["old"] = pair.old.model
+        else:
+            same = same_recipe(pair.old, pair.new)
+            models["old"] = models["new"] if same else stand_in(opened.history, config, pair.old, at=start)
     except (DataRefused, GateClosed) as error:
         what = error.problems[0].what if isinstance(error, DataRefused) else str(error)
         why = f"too little was known before {_facts(rows)['from']} to fit the recipes again: {what}"
         return {"shipped": shipped, "learned": learned, "why": why}
     again = _compared(config, pair, rows, tables, models)
-    return {"shipped": shipped, "again": again, "learned": learned, "remade": remade}
+    same = models["old"] is models["new"]
+    return {"shipped": shipped, "again": again, "learned": learned, "remade": remade, "same_recipe": same}
 
 
 def _features(opened: Opened, pair: Pair, rows: Rows) -> dict[str, pa.Table]:

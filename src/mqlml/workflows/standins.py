@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from mqlml.learning.model import Model
     from mqlml.operation.scoring import LeadScorer
 
-__all__ = ["criteria_of", "knew_until", "same_question", "stand_in"]
+__all__ = ["criteria_of", "knew_until", "same_question", "same_recipe", "stand_in"]
 
 # A stand-in is judged against another one made in the same way: both are made lighter than what is shipped.
 _BAGS, _ORIGINS, _ROWS = 2, 2, 300_000
@@ -68,6 +68,17 @@ def criteria_of(scorer: LeadScorer) -> Criteria:
     """Decisions on criteria that a bundle obeys."""
     parts = scorer.bundle.parts
     return Criteria.from_dict(read_json(parts, "criteria.json")) if "criteria.json" in parts else Criteria()
+
+
+def same_recipe(one: LeadScorer, other: LeadScorer) -> bool:
+    """Whether two bundles differ by nothing but the history they learned from."""
+
+    def recipe(scorer: LeadScorer) -> list[Any]:
+        c = criteria_of(scorer)
+        stored = read_json(scorer.bundle.parts, "training.json")["model"]
+        return [scorer.model.features.to_dict(), stored, c.barred, c.direction, c.caps]
+
+    return recipe(one) == recipe(other)
 
 
 def stand_in(history: History, config: Config, scorer: LeadScorer, *, at: int) -> Model:

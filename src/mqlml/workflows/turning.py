@@ -188,9 +188,8 @@ def _criteria(old: Explanation, new: Explanation, enters: npt.NDArray[np.bool_])
     best = toward.argmax(axis=1)
     for row, j in enumerate(best):
         amount = change[row, j]
-        said = f"; '{shown(names[j])}' weighs {amount:+.2f} in log-odds more than before" if amount > 0 else (
-            f"; '{shown(names[j])}' weighs {amount:+.2f} in log-odds against before"
-        )  # fmt: skip
+        word = "more" if amount > 0 else "less"
+        said = f"; '{shown(names[j])}' counts {abs(amount):.2f} {word} in log-odds than by the old model"
         yield said if toward[row, j] > _WORTH_SAYING else ""
 
 
