@@ -137,11 +137,9 @@ def rollback(*, config_path: str, author: str | None, reason: str | None, as_jso
     \b
     Example: mqlml rollback --author "B. Roy" --reason "too many MQLs from one campaign"
     """
-    from mqlml.workflows.promoting import rollback as run
+    from mqlml.workflows.returning import rollback as run
 
-    progress = show.progress(quiet=quiet())
-    with progress:
-        found = run(load(config_path), author=author, reason=reason, at=_now(), progress=progress)
+    found = run(load(config_path), author=author, reason=reason, at=_now())
     tell(show.rolled_back(found))
     tell_result(found, found["champion"], as_json=as_json)
 

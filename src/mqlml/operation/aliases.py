@@ -6,12 +6,36 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mqlml.errors import EngineError
+from mqlml.operation.standing import read_standing
 from mqlml.operation.tracking import VERSION_TAG, failed, mlflow_store
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-__all__ = ["follow"]
+    from mqlml.config import Config
+
+__all__ = ["follow", "follow_standing"]
+
+
+def follow_standing(config: Config) -> list[str]:
+    """Let MLflow say what is in use here; that does not depend on MLflow, so a failure is only told.
+
+    Returns
+    -------
+    list of str
+        What people should know.
+    """
+    models = config.path(config.output.models)
+    standing = read_standing(models)
+    if standing is None:
+        return []
+    aliases = {"champion": standing.model_version, "challenger": standing.challenger}
+    try:
+        unknown = follow(models, name=config.output.name, aliases=aliases)
+    except EngineError as error:
+        return [f"MLflow's aliases do not follow yet: {error} The next promote, rollback, retrain or train sets them."]
+    return [f"MLflow has no model of '{version}': its alias is not set." for version in unknown]
 
 
 def follow(models: Path, *, name: str, aliases: Mapping[str, str | None]) -> list[str]:

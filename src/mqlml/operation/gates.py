@@ -124,7 +124,7 @@ def _calibrated(comparison: Mapping[str, Any], settings: Promotion) -> Gate:
         if figure["low"] is None or figure["high"] is None or figure["high"] < low or figure["low"] > high:
             outside.append(text)
     if not outside:
-        return Gate(name, passed=True, sentence=f"Within the bounds: {'; '.join(said)}.")
+        return Gate(name, passed=True, sentence=f"Not surely outside the bounds: {'; '.join(said)}.")
     return Gate(
         name,
         passed=False,

@@ -1,4 +1,4 @@
-"""Putting a challenger in use when every gate is open, going back, and retraining for schedulers."""
+"""Putting a challenger in use when every gate is open, and retraining for schedulers."""
 
 from __future__ import annotations
 
@@ -6,13 +6,12 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from mqlml.errors import MqlError, UsageError
+from mqlml.operation.aliases import follow_standing
 from mqlml.operation.bundle import read_json
 from mqlml.operation.gates import Gate, check_gates
-from mqlml.operation.promotion import NOBODY, put_in_use, roll_back
+from mqlml.operation.promotion import NOBODY, put_in_use
 from mqlml.workflows.comparing import Pair, compare_pair
 from mqlml.workflows.opening import Progress, Quiet
-from mqlml.workflows.recording import follow_standing
-from mqlml.workflows.reporting import report
 from mqlml.workflows.standins import criteria_of
 from mqlml.workflows.training import train
 
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
     from mqlml.operation.standing import Change
     from mqlml.tape.engine import Engine
 
-__all__ = ["promote", "retrain", "rollback"]
+__all__ = ["promote", "retrain"]
 
 _MACHINE = "mqlml retrain"
 
@@ -89,39 +88,6 @@ def promote(
         review = _review(gates, reviewed_by)
         change = _put_in_use(config, pair, comparison, gates, review=review, author=author, reason=reason, at=at)
     return _told(config, pair, comparison, gates, change, progress)
-
-
-def rollback(
-    config: Config,
-    *,
-    author: str | None = None,
-    reason: str | None = None,
-    at: str | None = None,
-    progress: Progress | None = None,
-) -> dict[str, Any]:
-    """Put the champion before this one in use again; no data are read.
-
-    Parameters
-    ----------
-    config : Config
-    author, reason, at : str, optional
-        For the record.
-    progress : Progress, optional
-
-    Returns
-    -------
-    dict
-        ``champion``, ``change`` and ``notes``.
-
-    Raises
-    ------
-    UsageError
-        There was no champion before.
-    DataRefused
-        The bundle to go back to is damaged or gone.
-    """
-    change = roll_back(config.path(config.output.models), author=author or NOBODY, reason=reason or "", at=at)
-    return {"champion": change.model_version, "change": asdict(change), "notes": _follow(config, change, progress)}
 
 
 def retrain(
@@ -231,6 +197,7 @@ def _told(
     change: Change | None,
     progress: Progress,
 ) -> dict[str, Any]:
+    progress.begin("Setting the aliases in MLflow")
     return {
         "promoted": change is not None,
         "model_version": pair.new.model_version,
@@ -238,17 +205,5 @@ def _told(
         "gates": [gate.to_dict() for gate in gates],
         "change": None if change is None else asdict(change),
         "comparison": comparison,
-        "notes": _follow(config, change, progress),
+        "notes": follow_standing(config),
     }
-
-
-def _follow(config: Config, change: Change | None, progress: Progress | None) -> list[str]:
-    """What follows the standing: the pages that say what is in use, and MLflow's aliases."""
-    (progress or Quiet()).begin("Setting the aliases in MLflow")
-    notes = []
-    for version in () if change is None else (change.before, change.model_version):
-        try:
-            report(config, model=version)
-        except MqlError as error:
-            notes.append(f"The report of '{version}' could not be written again: {error}")
-    return [*notes, *follow_standing(config)]

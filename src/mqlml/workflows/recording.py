@@ -1,4 +1,4 @@
-"""What MLflow is told: every training with its evidence, and which bundle is in use."""
+"""What MLflow is told of a training: its settings, its evidence, and where it came from."""
 
 from __future__ import annotations
 
@@ -6,10 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mqlml.errors import EngineError, MqlError
+from mqlml.errors import EngineError
 from mqlml.operation.bundle import read_bundle, read_json
 from mqlml.operation.origin import fingerprints, git_state
-from mqlml.operation.standing import read_standing
 from mqlml.review.criteria import Criteria
 from mqlml.review.report import figures, model_card
 
@@ -17,7 +16,7 @@ if TYPE_CHECKING:
     from mqlml.config import Config
     from mqlml.learning.model import Model
 
-__all__ = ["follow_standing", "record_training"]
+__all__ = ["record_training"]
 
 
 def record_training(
@@ -58,28 +57,6 @@ def record_training(
     except EngineError as error:
         return None, [f"Not recorded in MLflow: {error} The bundle is complete all the same."]
     return run_id, []
-
-
-def follow_standing(config: Config) -> list[str]:
-    """Let MLflow's aliases follow; what is in use does not depend on them, and the next command tries again.
-
-    Returns
-    -------
-    list of str
-        What people should know.
-    """
-    from mqlml.operation.aliases import follow
-
-    models = config.path(config.output.models)
-    standing = read_standing(models)
-    if standing is None:
-        return []
-    aliases = {"champion": standing.model_version, "challenger": standing.challenger}
-    try:
-        unknown = follow(models, name=config.output.name, aliases=aliases)
-    except MqlError as error:
-        return [f"MLflow's aliases do not follow yet: {error} The next promote, rollback, retrain or train sets them."]
-    return [f"MLflow has no model of '{version}': its alias is not set." for version in unknown]
 
 
 def _params(summary: Mapping[str, Any]) -> dict[str, Any]:

@@ -26,6 +26,7 @@ from mqlml.learning.propensity import Recipe
 from mqlml.learning.snapshots import mark_table
 from mqlml.learning.training import JUDGED_BAGS, train_model
 from mqlml.learning.windows import plan_windows
+from mqlml.operation.aliases import follow_standing
 from mqlml.operation.bundle import write_bundle
 from mqlml.operation.promotion import set_challenger
 from mqlml.operation.registry import adopt_first, champion, review_state
@@ -38,7 +39,7 @@ from mqlml.workflows.deciding import read_decisions, tests_to_weigh, weigh
 from mqlml.workflows.describing import Learned, describe
 from mqlml.workflows.grounding import gather
 from mqlml.workflows.opening import Opened, Progress, Quiet, open_history, refuse_leaks
-from mqlml.workflows.recording import follow_standing, record_training
+from mqlml.workflows.recording import record_training
 
 if TYPE_CHECKING:
     from mqlml.config import Config
