@@ -223,10 +223,14 @@ def _log_model(bundle: Path, inputs: Sequence[tuple[str, Literal["double", "stri
         signature=signature,
         pip_requirements=_requirements(),
         tags=_TAGS,
-        registered_model_name=registered,
     )
-    version = str(logged.registered_model_version)
-    MlflowClient().set_model_version_tag(registered, version, VERSION_TAG, bundle.name)
+    # By hand: the way that log_model offers talks on stderr.
+    client = MlflowClient()
+    if not client.search_registered_models(filter_string=f"name = '{registered}'"):
+        client.create_registered_model(registered)
+    client.create_model_version(
+        registered, logged.model_uri, run_id=logged.run_id, model_id=logged.model_id, tags={VERSION_TAG: bundle.name}
+    )
 
 
 def _requirements() -> list[str]:
