@@ -66,7 +66,7 @@ def test_compare_chances_when_fewer_than_ten_leads_were_won_then_none():
 
 @pytest.mark.slow
 def test_compare_chances_when_truth_is_known_then_a_worse_model_rarely_passes_and_a_better_one_does():
-    """At the default margin of 2 %: a worse model passes in at most 5 % of the worlds, a better one in at least 80 %."""
+    """At the default margin of 2 %: a worse model passes in at most 5 % of worlds, a better one in 80 % or more."""
     worlds, passed = 60, {"worse": 0, "better": 0}
     for seed in range(worlds):
         rows, z = world(leads=1500, weeks=1, seed=seed)

@@ -91,7 +91,11 @@ def _not_worse(comparison: Mapping[str, Any], settings: Promotion) -> Gate:
             )
             return Gate(name, passed=False, sentence=said, remedy=_too_worse(worse))
         told.append(f"{how}: {_percent(worse['value'])}, at most {_percent(high)}")
-    return Gate(name, passed=True, sentence=f"The log loss differs from the champion's by ({'; '.join(told)}).")
+    same = " Both recipes are the same: only the history they learned from differs." * bool(
+        comparison.get("same_recipe")
+    )
+    said = f"The challenger's log loss against the champion's: {'; '.join(told)}.{same}"
+    return Gate(name, passed=True, sentence=said)
 
 
 def _too_worse(worse: Mapping[str, float | None]) -> str:

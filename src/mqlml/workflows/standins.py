@@ -10,7 +10,6 @@ from mqlml.learning.constraints import Constraints
 from mqlml.learning.handed import weigh_control
 from mqlml.learning.labels import labelled_rows
 from mqlml.learning.moments import as_microseconds
-from mqlml.learning.propensity import Recipe
 from mqlml.learning.snapshots import mark_table
 from mqlml.learning.training import train_model
 from mqlml.learning.windows import plan_windows
@@ -18,7 +17,7 @@ from mqlml.operation.bundle import read_json
 from mqlml.review.criteria import Criteria
 from mqlml.tape.build import build_features
 from mqlml.workflows.opening import open_history
-from mqlml.workflows.training import threads_of
+from mqlml.workflows.preparing import recipe_of
 
 if TYPE_CHECKING:
     from mqlml.history.contract import History
@@ -106,13 +105,7 @@ def stand_in(history: History, config: Config, scorer: LeadScorer, *, at: int) -
     plan = plan_windows(rows, origins=config.model.origins, seed=config.model.seed, refit=True)
     features, marks = scorer.model.features, criteria_of(scorer)
     table = build_features(history, mark_table(opened.people, rows.lead, rows.at), features)
-    recipe = Recipe(
-        config.model.seed,
-        config.model.bags,
-        threads_of(config),
-        calibration=config.model.calibration,
-        constraints=Constraints(marks.barred, marks.direction, marks.caps),
-    )
+    recipe = recipe_of(config, Constraints(marks.barred, marks.direction, marks.caps))
     least = config.model.min_level_count
     return train_model(table, rows, features, plan, recipe=recipe, min_leads=least).model
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,33 +11,24 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from mqlml.decision.choosing import set_policy
 from mqlml.decision.rules import rule_problems
 from mqlml.errors import DataRefused
 from mqlml.history.writing import write_text
 from mqlml.learning.baselines import simpler_ways, source_feature
-from mqlml.learning.handed import weigh_control
 from mqlml.learning.judgement import judge
-from mqlml.learning.labels import labelled_rows
-from mqlml.learning.pairs import choose_pairs
 from mqlml.learning.present import present_problems, present_rule
-from mqlml.learning.propensity import Recipe
-from mqlml.learning.snapshots import mark_table
 from mqlml.learning.training import JUDGED_BAGS, train_model
-from mqlml.learning.windows import plan_windows
 from mqlml.operation.aliases import follow_standing
 from mqlml.operation.bundle import write_bundle
 from mqlml.operation.promotion import set_challenger
 from mqlml.operation.registry import adopt_first, champion, review_state
 from mqlml.review.report import render_report
-from mqlml.tape.build import build_features
 from mqlml.tape.engine import LocalEngine
-from mqlml.tape.traffic import Tally
-from mqlml.tape.vocabulary import learn_feature_set
 from mqlml.workflows.deciding import read_decisions, tests_to_weigh, weigh
 from mqlml.workflows.describing import Learned, describe
 from mqlml.workflows.grounding import gather
 from mqlml.workflows.opening import Opened, Progress, Quiet, open_history, refuse_leaks
+from mqlml.workflows.preparing import prepare, recipe_of
 from mqlml.workflows.recording import record_training
 
 if TYPE_CHECKING:
@@ -118,25 +108,12 @@ def _learn(opened: Opened, config: Config, progress: Progress) -> Learned:
     rules = rule_problems(config.policy.rules, opened.history)
     if problems := [*present_problems(opened.history, config, attributes=opened.attributes), *rules]:
         raise DataRefused(problems)
-    rows = labelled_rows(opened.people, config, as_of=opened.moment)
-    rows = weigh_control(opened.history, rows, every_days=config.snapshots.every_days, until=opened.moment)
-    plan = plan_windows(rows, origins=config.model.origins, seed=config.model.seed, refit=config.model.refit)
     progress.begin("Computing features")
-    features = learn_feature_set(opened.history, config, until=opened.as_of, attributes=opened.attributes)
-    first_origin = min((r.origin for r in plan.rounds if r.origin is not None), default=None)
-    pairs = choose_pairs(opened.history, features, rows, config, before=first_origin, seed=config.model.seed)
-    features = replace(features, pairs=pairs)
-    tally = Tally()
-    table = build_features(opened.history, mark_table(opened.people, rows.lead, rows.at), features, tally=tally)
+    ready = prepare(opened, config)
+    rows, plan, features, table = ready.rows, ready.plan, ready.features, ready.table
     present, note = present_rule(opened.history, config, rows, opened.people, table=table)
     decided = read_decisions(config, features)
-    recipe = Recipe(
-        config.model.seed,
-        config.model.bags,
-        threads_of(config),
-        calibration=config.model.calibration,
-        constraints=decided.constraints,
-    )
+    recipe = recipe_of(config, decided.constraints)
     judged = len(plan.rounds) - len(plan.frozen)
     progress.begin("Learning", recipe.bags + min(recipe.bags, JUDGED_BAGS) * judged)
     least = config.model.min_level_count
@@ -146,13 +123,7 @@ def _learn(opened: Opened, config: Config, progress: Progress) -> Learned:
     tested.baselines.update(simpler_ways(table, rows, plan, present=present))
     judgement = judge(rows, tested, plan, segments=_segments(table), seed=config.model.seed, present=present)
     basis = gather(opened, config, rows, plan, table, training, present)
-    policy = set_policy(
-        config.policy,
-        basis.replay,
-        base_rate=basis.base_rate,
-        worths=basis.worths,
-        certifiable=basis.certifiable,
-    )
+    policy = basis.policy(config.policy)
     if decided.forcing:
         progress.begin("Weighing decisions on criteria", tests_to_weigh(decided))
     weighed = weigh(
@@ -165,17 +136,12 @@ def _learn(opened: Opened, config: Config, progress: Progress) -> Learned:
         progress=progress.advance,
     )
     notes = (*decided.notes, *(() if note is None else (note,)))
-    return Learned(opened, rows, plan, table, training, judgement, basis, policy, weighed, tally, notes)
+    return Learned(opened, rows, plan, table, training, judgement, basis, policy, weighed, ready.tally, notes)
 
 
 def _share_of_mqls(policy: Policy, table: pa.Table, tested: Tested) -> float:
     values = policy.values(table.take(pa.array(tested.row)))
     return float(np.mean(policy.mqls(tested.p, tested.row, values)))
-
-
-def threads_of(config: Config) -> int:
-    """Threads to use; they change the time taken, never a result."""
-    return config.model.threads or os.cpu_count() or 1
 
 
 def _segments(table: pa.Table) -> dict[str, np.ndarray[Any, np.dtype[np.str_]]]:
