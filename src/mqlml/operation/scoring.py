@@ -236,19 +236,21 @@ class LeadScorer:
 
         Returns
         -------
-        pandas.DataFrame of shape (n_leads, 3)
-            ``probability``, ``tier`` and ``model_version``, index kept.
+        pandas.DataFrame of shape (n_leads, 6)
+            ``probability``, ``tier``, ``reason_1`` to ``reason_3`` and ``model_version``, index kept.
         """
         import pandas as pd
 
         n = len(features)
         columns = {f.name: _from_frame(features, f) for f in self.model.features.features}
         table = pa.table(columns)
-        p = self.model.probability(table)
+        matrix = self.model.matrix(table)
+        p = self.model.probability(table, matrix)
         mql = self.policy.mqls(p, np.arange(n).astype(str), self.policy.values(table))
-        tier = self.policy.tiers(p, mql)
-        scored = {"probability": p, "tier": tier, "model_version": np.full(n, self.model_version)}
-        return pd.DataFrame(scored, index=features.index)
+        reasons = self._reasons(self.explainer.explain(table, matrix), table)
+        texts = {name: np.asarray(column.to_pylist(), dtype=object) for name, column in reasons.items()}
+        scored = {"probability": p, "tier": self.policy.tiers(p, mql), **texts}
+        return pd.DataFrame({**scored, "model_version": np.full(n, self.model_version)}, index=features.index)
 
     def check_attributes(self, attributes: pa.Table, file: str) -> list[str]:
         """Refuse leads whose columns are not those the model learned from; list new columns.

@@ -12,21 +12,24 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mqlml.decision.rules import rule_problems
-from mqlml.errors import DataRefused, EngineError
+from mqlml.errors import DataRefused
 from mqlml.history.writing import write_text
 from mqlml.learning.baselines import simpler_ways, source_feature
 from mqlml.learning.judgement import judge
 from mqlml.learning.present import present_problems, present_rule
 from mqlml.learning.training import JUDGED_BAGS, train_model
+from mqlml.operation.aliases import follow_standing
 from mqlml.operation.bundle import write_bundle
+from mqlml.operation.promotion import set_challenger
 from mqlml.operation.registry import adopt_first, champion, review_state
-from mqlml.review.report import figures, model_card, render_report
+from mqlml.review.report import render_report
 from mqlml.tape.engine import LocalEngine
 from mqlml.workflows.deciding import read_decisions, tests_to_weigh, weigh
 from mqlml.workflows.describing import Learned, describe
 from mqlml.workflows.grounding import gather
 from mqlml.workflows.opening import Opened, Progress, Quiet, open_history, refuse_leaks
 from mqlml.workflows.preparing import prepare, recipe_of
+from mqlml.workflows.recording import record_training
 
 if TYPE_CHECKING:
     from mqlml.config import Config
@@ -93,7 +96,7 @@ def train(
         summary, parts = describe(learned, config)
     models = config.path(config.output.models)
     bundle = write_bundle(parts, models, as_of=opened.as_of)
-    return _publish(bundle, models, summary, learned.training.model, progress)
+    return _publish(config, bundle, models, summary, learned.training.model, progress)
 
 
 def report_path(bundle: Path) -> Path:
@@ -154,9 +157,12 @@ def _segments(table: pa.Table) -> dict[str, np.ndarray[Any, np.dtype[np.str_]]]:
     return segments
 
 
-def _publish(bundle: Path, models: Path, summary: dict[str, Any], model: Model, progress: Progress) -> Trained:
-    """Adopt the first bundle, write the report beside it and record the run."""
+def _publish(
+    config: Config, bundle: Path, models: Path, summary: dict[str, Any], model: Model, progress: Progress
+) -> Trained:
+    """Adopt the first bundle, or name the challenger; write the report beside it and record the run."""
     adopted = adopt_first(models, bundle.name)
+    set_challenger(models, bundle.name)
     in_use = champion(models)
     full = {**summary, "model_version": bundle.name, "review": review_state(models, bundle)}
     page = render_report(full)
@@ -165,43 +171,9 @@ def _publish(bundle: Path, models: Path, summary: dict[str, Any], model: Model, 
     if adopted:
         notes.append("This is the first bundle: it is in use from now on, marked unreviewed until people have read it.")
     progress.begin("Recording in MLflow")
-    run_id = _record(bundle, models, full, model, page, notes)
+    run_id, said = record_training(config, bundle, full, model, page)
+    notes += said
+    if run_id is not None:
+        notes += follow_standing(config)
     mine = in_use is not None and in_use.name == bundle.name
     return Trained(bundle, report_path(bundle), full, mine, run_id, tuple(notes))
-
-
-def _record(
-    bundle: Path, models: Path, summary: dict[str, Any], model: Model, page: str, notes: list[str]
-) -> str | None:
-    """Log the run; a training is not lost because its record could not be made."""
-    from mqlml.operation.tracking import log_training
-
-    metrics = {m["name"]: m["model"]["value"] for m in summary["evaluation"]["metrics"]}
-    population = summary["population"]
-    try:
-        return log_training(
-            models,
-            bundle=bundle,
-            name=bundle.name,
-            params={
-                "as_of": summary["as_of"],
-                "horizon_days": population["horizon_days"],
-                "mode": population["mode"],
-                "snapshots": population["snapshots"],
-                "features": summary["features"],
-                "policy": summary["decision"]["kind"],
-                "threshold": summary["decision"]["threshold"],
-                "verdict": summary["verdict"]["code"],
-            },
-            metrics={k: v for k, v in metrics.items() if v is not None},
-            figures=figures(summary),
-            texts={
-                "report.html": page,
-                "model_card.md": model_card(summary),
-                "features.md": model.features.dictionary(),
-            },
-            signature_inputs=[(f.name, "double" if f.kind == "number" else "string") for f in model.features.features],
-        )
-    except EngineError as error:
-        notes.append(f"Not recorded in MLflow: {error} The bundle is complete all the same.")
-        return None
