@@ -1,9 +1,10 @@
-"""What the world looked like at training, kept in the bundle: shares of leads by value, and how they swing by itself."""
+"""What the leads looked like at training, kept in the bundle: shares by value, and how they swing by themselves."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -52,7 +53,7 @@ class Cells:
         if not self.bounds:
             return ("any number", "rare or new", "not supplied")
         said = [f"{b:.4g}" for b in self.bounds]
-        between = [f"above {a} to {b}" for a, b in zip(said, said[1:], strict=False)]
+        between = [f"above {a} to {b}" for a, b in pairwise(said)]
         return (f"up to {said[0]}", *between, f"above {said[-1]}", "rare or new", "not supplied")
 
     def of(self, column: pa.ChunkedArray) -> Integers:
@@ -163,7 +164,7 @@ def swing(counts: Floats) -> dict[str, float]:
 def moving(counts: Floats, shares: Floats) -> float:
     """Pearson's statistic of a cross-section, shape (cells,), against shares of all.
 
-    At least one lead is expected in each cell (Cochran 1954, Biometrics 10:417), so that a single one cannot weigh much.
+    At least one lead is expected in each cell (Cochran 1954, Biometrics 10:417): a single one cannot weigh much.
     """
     expected = counts.sum() * shares
     return float(((counts - expected) ** 2 / np.maximum(expected, 1.0)).sum())
@@ -207,7 +208,13 @@ def _summary(cells: Cells, code: Integers, moment: Integers) -> dict[str, Any] |
     counts = np.bincount(place * k + code, minlength=len(when) * k).reshape(len(when), k).astype(float)
     shares = counts.sum(axis=0) / counts.sum()
     usual = float(np.median(counts.sum(axis=1)))
-    return {"kind": cells.kind, "bounds": list(cells.bounds), "shares": shares.tolist(), "leads": usual, **swing(counts)}
+    return {
+        "kind": cells.kind,
+        "bounds": list(cells.bounds),
+        "shares": shares.tolist(),
+        "leads": usual,
+        **swing(counts),
+    }
 
 
 def _independent(found: Floats) -> float:

@@ -81,20 +81,65 @@ def log_training(
     EngineError
         MLflow failed or cannot be reached. The bundle is not touched; the run, if there is one, is marked failed.
     """
+    told = _recorded(models, "the training is not registered", "the bundle is not touched and can be used")
+    with told, _mlflow(models), _run(models, bundle, name) as run:
+        _log_numbers(params, metrics)
+        _log_files(figures, texts)
+        _log_model(bundle, signature_inputs)
+    return run
+
+
+def log_monitoring(
+    models: Path,
+    *,
+    bundle: Path,
+    params: Mapping[str, Any],
+    metrics: Mapping[str, float],
+    texts: Mapping[str, str],
+) -> str:
+    """Record what monitoring found as a run of its own in the same experiment, tagged with the model it watched.
+
+    Parameters
+    ----------
+    models, bundle : Path
+        The directory of all bundles, and that of the watched one.
+    params : mapping
+        Written as text; ``as_of`` names the run.
+    metrics : mapping of str to float
+    texts : mapping of str to str
+        Files by name.
+
+    Returns
+    -------
+    str
+        The id of the run.
+
+    Raises
+    ------
+    EngineError
+        MLflow failed or cannot be reached.
+    """
+    told = _recorded(models, "what was found is not recorded", "the result stands all the same")
+    name = f"monitor {params['as_of']}"
+    with told, _mlflow(models), _run(models, bundle, name, kind="monitoring") as run:
+        _log_numbers(params, metrics)
+        _log_files({}, texts)
+    return run
+
+
+@contextmanager
+def _recorded(models: Path, what: str, kept: str) -> Iterator[None]:
+    """Whatever MLflow raises becomes an error of ours, without the secrets that addresses hold."""
     try:
-        with _mlflow(models), _run(models, bundle, name) as run:
-            _log_numbers(params, metrics)
-            _log_files(figures, texts)
-            _log_model(bundle, signature_inputs)
+        yield
     except UsageError:
         raise
     except Exception as error:
         reason = str(error).partition("\n")[0] or type(error).__name__
         raise EngineError(
-            _without_secrets(f"MQL-mlflow {_uri(models)}: the training is not registered: {reason.removesuffix('.')}."),
-            hint="the bundle is not touched and can be used; check MLFLOW_TRACKING_URI and the server",
+            _without_secrets(f"MQL-mlflow {_uri(models)}: {what}: {reason.removesuffix('.')}."),
+            hint=f"{kept}; check MLFLOW_TRACKING_URI and the server",
         ) from error
-    return run
 
 
 def _uri(models: Path) -> str:
@@ -138,7 +183,7 @@ def _quiet(*names: str) -> Iterator[None]:
 
 
 @contextmanager
-def _run(models: Path, bundle: Path, name: str) -> Iterator[str]:
+def _run(models: Path, bundle: Path, name: str, *, kind: str = "training") -> Iterator[str]:
     """Open a run; when an exception passes, MLflow marks it as failed."""
     import mlflow
 
@@ -146,7 +191,7 @@ def _run(models: Path, bundle: Path, name: str) -> Iterator[str]:
         experiment_id=_experiment(models),
         run_name=name,
         nested=mlflow.active_run() is not None,
-        tags={**_TAGS, "mqlml.model_version": bundle.name},
+        tags={**_TAGS, "mqlml.model_version": bundle.name, "mqlml.kind": kind},
         log_system_metrics=False,
     ) as run:
         yield run.info.run_id
