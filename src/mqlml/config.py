@@ -212,7 +212,11 @@ class Stages(Source):
 
 
 class Handovers(Source):
-    """``[handovers]``: when a lead went to sales and what sales said."""
+    """``[handovers]``: when a lead went to sales and what sales said.
+
+    ``touch_within_days`` is the time in which sales is to touch a lead, and ``region`` a column of the leads:
+    ``mqlml monitor`` tells by both what became of hand-overs.
+    """
 
     lead_id: str = "lead_id"
     handed_at: str = "handed_at"
@@ -223,6 +227,8 @@ class Handovers(Source):
     reason: str = "reason"
     first_touch_at: str = "first_touch_at"
     policy_version: str = "policy_version"
+    touch_within_days: Annotated[float, Field(gt=0, le=365)] = 2.0
+    region: str | None = None
 
 
 class Links(Source):
