@@ -230,7 +230,8 @@ def test_render_report_when_the_best_of_each_file_are_taken_then_shows_the_rule_
         }
     )
     text = Page(render_report(summary)).text
-    assert text.count("Hand over the best 50 leads of each file.") == 1
+    # Once in the decision, once in the definition to sign.
+    assert text.count("Hand over the best 50 leads of each file.") == 2
     assert "no fixed line" in text
     assert "That is 18 % of leads" in text
 

@@ -23,6 +23,7 @@ from mqlml.review.report import summary as figures_of
 from mqlml.review.scorecard import Seen, make_scorecard
 from mqlml.tape.traffic import Tally
 from mqlml.workflows.opening import Opened
+from mqlml.workflows.portraying import portray
 
 if TYPE_CHECKING:
     from mqlml.config import Config
@@ -71,6 +72,7 @@ def describe(learned: Learned, config: Config) -> tuple[dict[str, Any], dict[str
     shown_drivers = drivers(explanation, sample, model.features, used, mature, rows.where(rows.mature))
     checked = difference_from_shap(model, matrix[:_CHECKED_WITH_SHAP])
     summary = _summary(learned, config, shown_drivers, checked)
+    summary |= portray(learned, config, explanation)
     summary["nurture"] = _nurture(learned, explanation, newest, model.probability(sample, matrix))
     parts = {
         **model.to_parts(),

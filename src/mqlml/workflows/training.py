@@ -27,7 +27,7 @@ from mqlml.learning.snapshots import mark_table
 from mqlml.learning.training import JUDGED_BAGS, train_model
 from mqlml.learning.windows import plan_windows
 from mqlml.operation.bundle import write_bundle
-from mqlml.operation.registry import adopt_first, champion, review_state
+from mqlml.operation.registry import adopt_first, champion
 from mqlml.review.report import figures, model_card, render_report
 from mqlml.tape.build import build_features
 from mqlml.tape.engine import LocalEngine
@@ -37,6 +37,7 @@ from mqlml.workflows.deciding import read_decisions, tests_to_weigh, weigh
 from mqlml.workflows.describing import Learned, describe
 from mqlml.workflows.grounding import gather
 from mqlml.workflows.opening import Opened, Progress, Quiet, open_history, refuse_leaks
+from mqlml.workflows.reviewing import as_told
 
 if TYPE_CHECKING:
     from mqlml.config import Config
@@ -159,6 +160,7 @@ def _learn(opened: Opened, config: Config, progress: Progress) -> Learned:
         lambda changed: train_model(table, rows, features, plan, recipe=changed, min_leads=least).tested,
         recipe=replace(recipe, bags=min(recipe.bags, JUDGED_BAGS)),
         best=_share_of_mqls(policy, table, tested),
+        threshold=policy.threshold,
         progress=progress.advance,
     )
     notes = (*decided.notes, *(() if note is None else (note,)))
@@ -192,7 +194,7 @@ def _publish(bundle: Path, models: Path, summary: dict[str, Any], model: Model, 
     """Adopt the first bundle, write the report beside it and record the run."""
     adopted = adopt_first(models, bundle.name)
     in_use = champion(models)
-    full = {**summary, "model_version": bundle.name, "review": review_state(models, bundle)}
+    full = as_told(summary, models, bundle)
     page = render_report(full)
     write_text(report_path(bundle), page)
     notes = list(summary["notes"])
