@@ -324,6 +324,78 @@ def _shape(labels: tuple[str, ...], rates: tuple[float, ...], leads: tuple[int, 
     ]  # fmt: skip
 
 
+def _rate(name: str, leads: int, wins: int, against: str) -> dict[str, Any]:
+    rate = wins / leads
+    half = 1.645 * math.sqrt(rate * (1 - rate) / leads)
+    return {"name": name, "leads": leads, "wins": wins, "win_rate": round(rate, 4), "low": round(rate - half, 4),
+            "high": round(rate + half, 4), "against": against}  # fmt: skip
+
+
+def _credited(name: str, first: float, last: float, took_part: float, removal: float) -> dict[str, Any]:
+    return {"name": name, "leads": 1800, "first": first, "last": last, "part": took_part, "removal": removal}
+
+
+def _spread(leads: int, median: float, low: float, high: float) -> dict[str, float]:
+    return {"leads": leads, "median": median, "low": low, "high": high}
+
+
+def _cost(campaign: str, cost: float, leads: int, mqls: int | None, wins: int) -> dict[str, Any]:
+    return {"campaign": campaign, "cost": cost, "leads": leads, "mqls": mqls, "wins": wins, "win_rate": wins / leads,
+            "per_lead": cost / leads, "per_mql": cost / mqls if mqls else None,
+            "per_win": {"value": cost / wins, "low": 0.8 * cost / wins, "high": 1.3 * cost / wins} if wins
+            else {"value": None, "low": cost / 3, "high": None}}  # fmt: skip
+
+
+def _converts() -> dict[str, Any]:
+    paths = [
+        {**_rate("page_view → form_submit", 3120, 290, "unclear"), "steps": ["page_view", "form_submit"]},
+        {**_rate("webinar → demo", 412, 92, "above"), "steps": ["webinar", "demo"]},
+    ]
+    reasons = [{"reason": "no response", "share": 0.5}, {"reason": "no budget", "share": 0.31}]
+    lost = {"losses": 13904, "stated": 10604, "rest": {"reasons": 12, "losses": 90},
+            "rows": [{"reason": "no response", "losses": 6210, "share": 0.586, "low": 0.578, "high": 0.594},
+                     {"reason": "no budget", "losses": 3104, "share": 0.293, "low": 0.286, "high": 0.3}],
+            "by_source": [{"source": "partner", "losses": 2012, "reasons": reasons}]}  # fmt: skip
+    return {
+        "leads": 14210, "wins": 1190, "win_rate": 0.0837, "low": 0.0799, "high": 0.0876, "horizon_days": 90,
+        "least": 20, "left_out": ["call", "meeting", "email_open"], "machines": True,
+        "sources": {"rows": [_rate("partner", 2310, 301, "above"), _rate("paid search", 4410, 340, "unclear"),
+                             _rate("list import", 1870, 72, "below")],
+                    "rest": {"names": 7, "rare": 5, **_rate("rest", 310, 22, "unclear")}, "least": 20},
+        "pages": {"rows": [_rate("/pricing", 3104, 512, "above"), _rate("/careers", 902, 60, "unclear")],
+                  "rest": None, "least": 20},
+        "offers": {"rows": [_rate("demo", 610, 190, "above"), _rate("page_view", 11020, 980, "unclear")], "rest": None,
+                   "least": 20},
+        "first_type": {"rows": [_rate("page_view", 9800, 840, "unclear"), _rate("no touch seen", 1400, 62, "below")],
+                       "rest": None, "least": 20},
+        "columns": {"leads": 14210, "more": 2, "rows": [
+            {"name": "company_size", "filled": 0.82, "leads": 11650, "win_rate": 0.091, "low": 0.087, "high": 0.096,
+             "without": {"win_rate": 0.05, "low": 0.044, "high": 0.057}, "auc": interval(0.59, 0.012)},
+            {"name": "country", "filled": 1.0, "leads": 14210, "win_rate": 0.0837, "low": 0.0799, "high": 0.0876,
+             "without": {"win_rate": None, "low": None, "high": None}, "auc": interval(0.502, 0.011)},
+        ]},
+        "contribution": [
+            {"kind": "channel", "wins": 1090, "more": 0, "rows": [_credited("web", 0.9, 0.7, 0.98, 0.7),
+                                                                  _credited("email", 0.1, 0.3, 0.4, 0.3)]},
+            {"kind": "event_type", "wins": 1090, "more": 0, "rows": [_credited("demo", 0.05, 0.4, 0.5, 0.6),
+                                                                     _credited("page_view", 0.95, 0.6, 0.97, 0.4)]},
+        ],
+        "journeys": {
+            "touches": {"won": _spread(1190, 10, 4, 16), "other": _spread(13020, 6, 2, 11)},
+            "days": {"won": _spread(1080, 44.2, 29.1, 62.6), "other": _spread(9020, 108.7, 84.4, 151.2)},
+            "shares": [{"touches": "0", "won": 0.1, "other": 0.2, "leads": 2700},
+                       {"touches": "1 to 2", "won": 0.3, "other": 0.5, "leads": 6900},
+                       {"touches": "3 or more", "won": 0.6, "other": 0.3, "leads": 4610}],
+            "paths": {"rows": paths, "rest": {"paths": 61, "leads": 2010}},
+        },
+        "lost": lost,
+        "spend": {"from": "2025-01-01", "to": "2026-01-01", "marked_by": "handed over to sales", "more": 0,
+                  "rows": [_cost("spring-fair", 45_300.0, 252, 32, 16), _cost("search", 28_000.5, 332, None, 0)],
+                  "total": _cost("all", 73_300.5, 584, 32, 16), "young": 6_156.9,
+                  "unknown": {"campaigns": 2, "cost": 1_200.0}, "without": 41},
+    }  # fmt: skip
+
+
 def _driver(criterion: str, group: str, importance: float, direction: str, sentence: str,
             coverage: float | None, shape: list[dict[str, Any]]) -> dict[str, Any]:  # fmt: skip
     return {"criterion": criterion, "group": group, "importance": importance, "direction": direction,
@@ -476,6 +548,7 @@ def example_summary() -> dict[str, Any]:
         "signals": _signals(),
         "since": _since(),
         "to_review": ["company_size", "webinar attended"],
+        "converts": _converts(),
         "accounting": [
             {"table": "leads", "file": "leads.parquet", "rows_in": 18432, "used": 18420, "quarantined": 12,
              "skipped": {}},
@@ -523,6 +596,21 @@ def hostile_summary() -> dict[str, Any]:
         row["part"] = row["purpose"] = name
     for row, name in zip(summary["decision"]["tiers"], names, strict=False):
         row["action"] = name
+    converts = summary["converts"]
+    for key in ("sources", "pages", "offers", "first_type"):
+        converts[key]["rows"] = [_rate(name, 100 + k, 10 + k, "above") for k, name in enumerate(names)]
+    converts["left_out"] = names
+    converts["columns"]["rows"] = [{**converts["columns"]["rows"][0], "name": name} for name in names]
+    for table in converts["contribution"]:
+        table["rows"] = [_credited(name, 0.1, 0.2, 0.3, 0.4) for name in names]
+    for path, name in zip(converts["journeys"]["paths"]["rows"], names, strict=False):
+        path.update({"name": name, "steps": names[:4]})
+    converts["journeys"]["shares"][0]["touches"] = HOSTILE["script"]
+    converts["lost"]["rows"] = [{**converts["lost"]["rows"][0], "reason": name} for name in names]
+    converts["lost"]["by_source"][0].update({"source": names[0]})
+    converts["lost"]["by_source"][0]["reasons"] = [{"reason": name, "share": 0.1} for name in names]
+    converts["spend"]["rows"] = [_cost(name, 9.0, 10, 2, 1) for name in names]
+    converts["spend"]["marked_by"] = HOSTILE["closing"]
     summary["population"]["lost_reasons"] = {name: k for k, name in enumerate(names)}
     summary["population"]["credit"] = {"used": names[0], "wins": {name: k for k, name in enumerate(names)}}
     summary["population"]["win_curves"]["hint"] = HOSTILE["closing"]

@@ -55,6 +55,9 @@ path = "stages.parquet"            # when an opportunity was opened
 [handovers]
 path = "handovers.parquet"         # when sales took a lead, and whether they accepted it
 
+[spend]
+path = "spend.parquet"             # what each campaign cost in each month; told in the report, never learned from
+
 [label]
 horizon_days = 90                  # the question: will this lead be won within 90 days?
 
@@ -79,6 +82,11 @@ capacity_per_week = {capacity}{space}# about one eighth of the leads that come i
 # name = "students"
 # when = {{column = "industry", value = "education"}}
 # then = "never"
+
+# [promotion]                      # before a challenger replaces the model in use: docs/retraining.md
+# weeks = 13                       # newest weeks with known outcomes that both are compared on
+# worse_by_at_most = 0.02          # the challenger's log loss may be 2 % worse, with 95 % confidence
+# automatic = false                # true: 'mqlml retrain' promotes a challenger that passes every gate
 """
 
 

@@ -1,4 +1,4 @@
-"""Markdown made of text that comes from data: escaped, cut, never more than a line."""
+"""Markdown whose text comes from data: escaped, cut, and in tables."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ _SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|~!$&])")
 
 
 def safe(text: object, most: int = 200) -> str:
-    """Escape and cut a text."""
+    """Escape a text, cut to ``most`` characters."""
     return _SPECIAL.sub(r"\\\1", shorten(text, most))
 
 
 def table(columns: Sequence[str], found: Iterable[Sequence[str]]) -> str:
-    """Write a table; "not measured" where it has no rows."""
+    """Write a table, or that nothing was measured."""
     body = [f"| {' | '.join(row)} |" for row in found]
     return "\n".join([f"| {' | '.join(columns)} |", f"|{'---|' * len(columns)}", *body]) if body else f"{NOT_MEASURED}."
 

@@ -17,6 +17,7 @@ from mqlml.review.changes import CHANGES
 from mqlml.review.criteria import DECISIONS, needs_review
 from mqlml.review.report import words
 from mqlml.review.report.charts import all_figures
+from mqlml.review.report.converts_charts import AGAINST, RATES
 from mqlml.review.report.definition import SIGNERS, STEPS, headline, qualities
 from mqlml.review.report.driver_charts import DIRECTIONS, MARKS, SHAPED
 
@@ -70,6 +71,7 @@ def _view(summary: Mapping[str, Any]) -> dict[str, Any]:
         "verdict_tone": _VERDICTS.get(str(verdict.get("code")), ("unknown", "Not judged"))[0],
         "verdict_name": _VERDICTS.get(str(verdict.get("code")), ("unknown", "Not judged"))[1],
         "headline": headline(summary),
+        "reviewed": words.reviewed(summary.get("review")),
         "qualities": qualities(summary),
         "signers": SIGNERS,
         "steps": STEPS,
@@ -84,6 +86,8 @@ def _view(summary: Mapping[str, Any]) -> dict[str, Any]:
             for r in words.rows(words.part(summary, "evaluation"), "looks")[:_MOST_ROWS]
         ],
         "levels": _LEVELS,
+        "against": AGAINST,
+        "rate_charts": {f"converts-{key.replace('_', '-')}": one for key, (one, _) in RATES.items()},
         "changed": _CHANGED,
         "tiers": _TIERS,
         "directions": DIRECTIONS,
