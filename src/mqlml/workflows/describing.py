@@ -25,6 +25,7 @@ from mqlml.review.report import summary as figures_of
 from mqlml.review.scorecard import Seen, make_scorecard
 from mqlml.tape.traffic import Tally
 from mqlml.workflows.opening import Opened
+from mqlml.workflows.portraying import portray
 
 if TYPE_CHECKING:
     from mqlml.config import Config
@@ -73,6 +74,7 @@ def describe(learned: Learned, config: Config) -> tuple[dict[str, Any], dict[str
     shown_drivers = drivers(explanation, sample, model.features, used, mature, rows.where(rows.mature))
     checked = difference_from_shap(model, matrix[:_CHECKED_WITH_SHAP])
     summary = _summary(learned, config, shown_drivers, checked)
+    summary |= portray(learned, config, explanation)
     summary["converts"] = converts(
         learned.opened.history, learned.opened.people, config, model.features, as_of=learned.opened.moment
     )
