@@ -537,6 +537,12 @@ class CriteriaFile(Section):
     path: str = "criteria.toml"
 
 
+class Wording(Section):
+    """``[reasons]``: the file with the words that reasons, reports and cards use instead of keys."""
+
+    vocabulary: str = "words.toml"
+
+
 class Output(Section):
     """``[output]``: where bundles and the MLflow store live."""
 
@@ -567,6 +573,7 @@ class Config(Section):
     audit: Audit = Audit()
     policy: Policy = Policy()
     criteria: CriteriaFile = CriteriaFile()
+    reasons: Wording = Wording()
     output: Output = Output()
     root: Path = Field(default=Path(), exclude=True)
 
