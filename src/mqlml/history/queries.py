@@ -150,7 +150,9 @@ def last_steps(
     bound = {"lead": lead_id, "before": moment, "most": most, "fields": list(fields)}
     query = (
         f"SELECT moment, kind, name, detail, count(*) FROM ({' UNION ALL '.join(parts)}) "
-        "GROUP BY moment, kind, name, detail QUALIFY dense_rank() OVER (ORDER BY moment DESC) <= $most ORDER BY moment, kind, name, detail NULLS FIRST"
+        "GROUP BY moment, kind, name, detail "
+        "QUALIFY dense_rank() OVER (ORDER BY moment DESC) <= $most "
+        "ORDER BY moment, kind, name, detail NULLS FIRST"
     )
     rows = history.connection.execute(query, {k: v for k, v in bound.items() if f"${k}" in query}).fetchall()
     names = ("at", "kind", "name", "detail", "times")

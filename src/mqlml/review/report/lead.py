@@ -40,12 +40,13 @@ def render_lead(story: Mapping[str, Any]) -> str:
     chart = timeline(tidy)
     reasons = [r for r in words.rows(tidy, "criteria") if r.get("supplied")]
     strong = [r for r in reasons if abs(words.number(r, "points") or 0.0) >= _LEAST_POINTS]
+    overall = words.number(tidy, "overall")
     return fill_page(
         "lead.html.j2",
         s=tidy,
         chart=None if chart is None else drawn(chart),
-        raising=[_reason(r) for r in strong if r["contribution"] > 0][:_MOST_REASONS],
-        lowering=[_reason(r) for r in strong if r["contribution"] < 0][:_MOST_REASONS],
+        raising=[_reason(r, overall) for r in strong if r["contribution"] > 0][:_MOST_REASONS],
+        lowering=[_reason(r, overall) for r in strong if r["contribution"] < 0][:_MOST_REASONS],
         every=[_row(r) for r in words.rows(tidy, "criteria")],
         tier=_TIERS.get(str(words.part(tidy, "score").get("tier"))),
         steps=[_step(step) for step in reversed(words.rows(tidy, "timeline"))],
@@ -81,11 +82,11 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def _reason(reason: Mapping[str, Any]) -> dict[str, Any]:
-    compared = words.part(reason, "compared")
-    beside = ""
-    if rate := words.number(compared, "win_rate"):
-        beside = f"{words.percent(rate)} of such leads won"
+def _reason(reason: Mapping[str, Any], overall: float | None) -> dict[str, Any]:
+    """A reason with its comparison, where that goes the same way; the table of all has the others."""
+    rate, beside = words.number(words.part(reason, "compared"), "win_rate"), ""
+    if rate is not None and overall is not None and (rate - overall) * reason["contribution"] > 0:
+        beside = f"{words.percent(rate)} of such leads won, {words.percent(overall)} of all."
     return {**reason, "size": points(reason.get("points")), "beside": beside}
 
 
@@ -93,7 +94,7 @@ def _row(reason: Mapping[str, Any]) -> list[str]:
     compared = words.part(reason, "compared")
     rate = words.number(compared, "win_rate")
     return [
-        words.sentence(reason.get("fact")),
+        words.shorten(reason.get("fact") or "", 200),
         str(reason.get("theme") or "–"),
         f"{reason['contribution']:+.3f}".replace("-", "−"),
         points(reason.get("points")),
