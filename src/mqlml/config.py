@@ -541,10 +541,40 @@ class CriteriaFile(Section):
     path: str = "criteria.toml"
 
 
+class Promotion(Section):
+    """``[promotion]``: what a challenger must show before it replaces the bundle in use (docs/retraining.md).
+
+    Both are compared on the snapshots of the newest ``weeks`` whose outcomes are known. The challenger's log loss may
+    be ``worse_by_at_most`` of the champion's (0.02 is 2 %), with 95 % confidence; its won leads for each one promised
+    (``observed_over_expected``) and its calibration ``slope`` must not lie surely outside these bounds. With
+    ``automatic = true`` ``mqlml retrain`` promotes a challenger that passes every gate.
+    """
+
+    weeks: Annotated[int, Field(ge=1, le=104)] = 13
+    worse_by_at_most: Annotated[float, Field(ge=0, lt=1)] = 0.02
+    observed_over_expected: Annotated[tuple[float, float], Strict(False)] = (0.8, 1.25)
+    slope: Annotated[tuple[float, float], Strict(False)] = (0.7, 1.4)
+    automatic: bool = False
+
+    @field_validator("observed_over_expected", "slope")
+    @classmethod
+    def _bounds_hold_one(cls, bounds: tuple[float, float]) -> tuple[float, float]:
+        if not 0 <= bounds[0] < 1 < bounds[1]:
+            raise ValueError(f"bounds are a number from 0 to below 1 and one above 1, not {list(bounds)}")
+        return bounds
+
+
 class Output(Section):
-    """``[output]``: where bundles and the MLflow store live."""
+    """``[output]``: where bundles and the MLflow store live; ``name`` is that of experiment and model in MLflow.
+
+    Examples
+    --------
+    >>> Output(name="leads-emea").models
+    'models'
+    """
 
     models: str = "models"
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._-]{0,63}$")] = "mqlml"
 
 
 class Config(Section):
@@ -571,6 +601,7 @@ class Config(Section):
     audit: Audit = Audit()
     policy: Policy = Policy()
     criteria: CriteriaFile = CriteriaFile()
+    promotion: Promotion = Promotion()
     output: Output = Output()
     root: Path = Field(default=Path(), exclude=True)
 

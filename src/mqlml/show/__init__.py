@@ -1,6 +1,20 @@
 """What commands say, as text; printing is left to the command line."""
 
+from mqlml.show.promotions import compared, promoted, retrained, rolled_back
 from mqlml.show.steps import progress
 from mqlml.show.texts import backtested, check, demonstrated, explained, scored, threshold, trained
 
-__all__ = ["backtested", "check", "demonstrated", "explained", "progress", "scored", "threshold", "trained"]
+__all__ = [
+    "backtested",
+    "check",
+    "compared",
+    "demonstrated",
+    "explained",
+    "progress",
+    "promoted",
+    "retrained",
+    "rolled_back",
+    "scored",
+    "threshold",
+    "trained",
+]

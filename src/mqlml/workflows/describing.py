@@ -179,14 +179,9 @@ def _scorecard(learned: Learned, config: Config) -> dict[str, Any]:
         learned.policy.mqls(p, row, learned.policy.values(table)),
         None if present is None else present[own],
     )
-    columns = model.encoder.columns
-    used = {column.feature for column in columns}
-    named: dict[str, set[str]] = {name: set() for name in used}
-    for column in columns:
-        if column.level is not None:
-            named[column.feature].add(column.level)
+    used = {column.feature for column in model.encoder.columns}
     looked_at = [feature for feature in model.features.features if feature.name in used]
-    levels = {name: frozenset(found) for name, found in named.items()}
+    levels = {name: model.encoder.levels(name) for name in used}
     return make_scorecard(seen, looked_at, levels, seed=config.model.seed)
 
 

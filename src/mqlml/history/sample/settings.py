@@ -80,6 +80,11 @@ capacity_per_week = {capacity}{space}# about one eighth of the leads that come i
 # name = "students"
 # when = {{column = "industry", value = "education"}}
 # then = "never"
+
+# [promotion]                      # before a challenger replaces the model in use: docs/retraining.md
+# weeks = 13                       # newest weeks with known outcomes that both are compared on
+# worse_by_at_most = 0.02          # the challenger's log loss may be 2 % worse, with 95 % confidence
+# automatic = false                # true: 'mqlml retrain' promotes a challenger that passes every gate
 """
 
 
