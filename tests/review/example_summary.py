@@ -399,7 +399,90 @@ def _converts() -> dict[str, Any]:
 def _driver(criterion: str, group: str, importance: float, direction: str, sentence: str,
             coverage: float | None, shape: list[dict[str, Any]]) -> dict[str, Any]:  # fmt: skip
     return {"criterion": criterion, "group": group, "importance": importance, "direction": direction,
-            "sentence": sentence, "coverage": coverage, "shape": shape}  # fmt: skip
+            "sentence": sentence, "coverage": coverage, "shape": shape, "split": _split(shape)}  # fmt: skip
+
+
+def _split(shape: list[dict[str, Any]]) -> dict[str, Any] | None:
+    """The best value of a shape against the worst, as if these were all."""
+    if not shape:
+        return None
+    best, worst = max(shape, key=lambda b: b["win_rate"]), min(shape, key=lambda b: b["win_rate"])
+    sides = [{"value": b["win_rate"], "low": b["low"], "high": b["high"], "leads": b["leads"]} for b in (best, worst)]
+    return {"having": best["label"], "share": best["share"], "with": sides[0], "without": sides[1],
+            "periods": 6, "held": 5}  # fmt: skip
+
+
+def _definition() -> dict[str, Any]:
+    return {
+        "exclusions": [
+            "Never handed over: students (industry is education).",
+            "Never handed over: competitors (company contains acme).",
+            "On the list of suppressed leads (214 now).",
+            "Known to be duplicate.",
+            "Came in, or came back, more than 180 days ago (dormant).",
+            "Rejected by sales in the last 90 days, unless the lead acts anew.",
+        ],
+        "beside": ["Always handed over: demo request (at least 1 'demo request' in the last 30 days)."],
+        "follow_up_days": 2.0,
+        "first_touch": {"handed": 4210, "touched": 3877, "median_days": 0.8, "p90_days": 3.4,
+                        "in_time": interval(0.81, 0.01)},
+        "reasons": [{"reason": "not reachable", "share": 0.41}, {"reason": "no budget", "share": 0.22},
+                    {"reason": "wrong contact", "share": 0.2}, {"reason": "other", "share": 0.17}],
+        "reasons_from": "hand-overs",
+        "owner": "Mara Lindqvist, marketing",
+        "review_on": "2026-08-30",
+    }  # fmt: skip
+
+
+def _sensitive() -> list[dict[str, Any]]:
+    rows = (("gender", "female", 2410, 0.171, 0.081, 0.083), ("gender", "male", 3105, 0.18, 0.082, 0.081),
+            ("gender", "not supplied", 605, 0.09, 0.05, 0.062))  # fmt: skip
+    return [
+        {"column": column, "value": value, "leads": leads, "wins": round(leads * won), "mqls": interval(mqls, 0.014),
+         "win_rate": interval(0.24, 0.03), "promised": interval(promised, 0.002), "won": interval(won, 0.009),
+         "difference": interval(won - promised, 0.01)}
+        for column, value, leads, mqls, promised, won in rows
+    ]  # fmt: skip
+
+
+def _ideal() -> dict[str, Any]:
+    levels = (("job_title", 0.14, 0.88, 2), ("company_size", 0.11, 1.0, 3))
+    drivers = {driver["criterion"]: driver["shape"] for driver in _drivers()}
+    lines = [_levels(name, weight, known, drivers[name]) for name, weight, known, _ in levels]
+    return {
+        "leads": 16045, "wins": 1310, "base_rate": 0.0816, "weight": 0.38, "criteria": lines,
+        "stands_out": [{"criterion": line["criterion"], **line["best"]} for line in lines],
+        "matching": [{"matched": k, "leads": n, "win_rate": r, "low": r - 0.01, "high": r + 0.01}
+                     for k, n, r in ((0, 9120, 0.051), (1, 5410, 0.112), (2, 1515, 0.204))],
+    }  # fmt: skip
+
+
+def _levels(name: str, weight: float | None, known: float, shape: list[dict[str, Any]]) -> dict[str, Any]:
+    by_rate = sorted(shape, key=lambda bucket: -bucket["win_rate"])
+    return {"criterion": name, "weight": weight, "coverage": known, "best": by_rate[0], "worst": by_rate[-1],
+            "shape": shape}  # fmt: skip
+
+
+def _signals() -> list[dict[str, Any]]:
+    ideal = _ideal()["criteria"]
+    return [
+        {"signal": "budget", "guessed": True, "lines": [ideal[1]], "unused": []},
+        {"signal": "authority", "guessed": False, "lines": [ideal[0]], "unused": ["seniority"]},
+    ]
+
+
+def _since() -> dict[str, Any]:
+    changed = {"pricing page": "drifted", "company_size": "reversed", "webinar attended": "new"}
+    return {
+        "model_version": "2026-03-01-0f91c07be52a",
+        "reviewed": True,
+        "criteria": {
+            driver["criterion"]: {"change": changed.get(driver["criterion"], "same"), "rank": 3, "importance": 0.1,
+                                  "direction": "raises"}
+            for driver in _drivers()
+        },
+        "gone": [{"criterion": "fax number", "importance": 0.02, "direction": "raises"}],
+    }  # fmt: skip
 
 
 def _drivers() -> list[dict[str, Any]]:
@@ -459,6 +542,12 @@ def example_summary() -> dict[str, Any]:
         "plan": _plan(),
         "audit": _audit(),
         "drivers": _drivers(),
+        "definition": _definition(),
+        "sensitive": _sensitive(),
+        "ideal": _ideal(),
+        "signals": _signals(),
+        "since": _since(),
+        "to_review": ["company_size", "webinar attended"],
         "converts": _converts(),
         "accounting": [
             {"table": "leads", "file": "leads.parquet", "rows_in": 18432, "used": 18420, "quarantined": 12,
@@ -527,5 +616,26 @@ def hostile_summary() -> dict[str, Any]:
     summary["population"]["win_curves"]["hint"] = HOSTILE["closing"]
     summary["decision"]["assumption"] = HOSTILE["closing"]
     summary["verdict"]["sentence"] = HOSTILE["quotes"]
+    _make_people_hostile(summary, names)
     summary["accounting"][1]["skipped"] = {name: k for k, name in enumerate(names)}
     return summary
+
+
+def _make_people_hostile(summary: dict[str, Any], names: list[str]) -> None:
+    """Hostile text in the definition, the groups, the ideal customer and what changed."""
+    agreed = {"exclusions": names, "beside": names, "owner": HOSTILE["script"]}
+    agreed["reasons"] = [{"reason": name, "share": 0.1} for name in names]
+    summary["definition"] |= agreed
+    for row, name in zip(summary["sensitive"], names, strict=False):
+        row.update({"column": name, "value": name})
+    for lines in (summary["ideal"]["criteria"], summary["ideal"]["stands_out"], summary["signals"][0]["lines"]):
+        for row, name in zip(lines, names, strict=False):
+            row["criterion"] = name
+            row["best"] = {**summary["drivers"][0]["shape"][0], "label": name}
+    summary["signals"][1]["unused"] = names
+    for row, name in zip(summary["drivers"], names, strict=False):
+        row["split"] = {**row["split"], "having": name} if row["split"] else None
+    change = {"change": "reversed", "rank": 1, "importance": 0.2, "direction": "raises"}
+    gone = [{"criterion": name, "importance": 0.1, "direction": "raises"} for name in names]
+    summary["since"] |= {"criteria": dict.fromkeys(names, change), "gone": gone}
+    summary["to_review"] = names

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from mqlml.review.report.card_converts import converts_section
+from mqlml.review.report.definition import definition_part
 from mqlml.review.report.markdown import bullets as _list
 from mqlml.review.report.markdown import safe as _safe
 from mqlml.review.report.markdown import table as _table
@@ -22,6 +23,7 @@ from mqlml.review.report.words import (
     part,
     percent,
     plain,
+    reviewed,
     rows,
     sentence,
     tidy,
@@ -44,7 +46,18 @@ def model_card(summary: Mapping[str, Any]) -> str:
         Markdown; text that comes from data is escaped.
     """
     tidied = tidy(summary)
-    sections = (_head, _use, _decision, _population, _tests, _drivers, converts_section, _limits, _making)
+    sections = (
+        _head,
+        _use,
+        _decision,
+        definition_part,
+        _population,
+        _tests,
+        _drivers,
+        converts_section,
+        _limits,
+        _making,
+    )
     return "\n\n".join(section(tidied) for section in sections) + "\n"
 
 
@@ -59,7 +72,7 @@ def _head(summary: Mapping[str, Any]) -> str:
         f"Model version: {_safe(summary.get('model_version') or 'not stated')}",
         f"Policy version: {_safe(summary.get('policy_version') or 'not stated')}",
         f"World as of: {_safe(day(summary.get('as_of'))) if summary.get('as_of') else 'not stated'}",
-        f"Review: {'reviewed' if summary.get('review') == 'reviewed' else 'unreviewed'}",
+        f"Review: {_safe(summary['review'], 80) if reviewed(summary.get('review')) else 'unreviewed'}",
         f"Verdict: {_safe(verdict.get('code') or 'not judged')}",
     ]
     said = [sentence(text) for text in (verdict.get("sentence"), *(verdict.get("details") or [])) if text]
