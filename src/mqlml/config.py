@@ -93,7 +93,9 @@ class Source(Section):
 class Leads(Source):
     """``[leads]``: who the leads are and what is known of their columns.
 
-    ``created_at = ""`` says that the history has no dates; ``order`` may then name a column to sort by.
+    ``created_at = ""`` says that the history has no dates; ``order`` may then name a column to sort by. ``sensitive``
+    columns are no features; the report shows how their groups fare. ``budget`` and ``authority`` name the columns that
+    tell whether a lead can pay and can decide; without them they are recognised by their names.
     """
 
     id: str = "lead_id"
@@ -105,6 +107,8 @@ class Leads(Source):
     state: Names = ()
     exclude: Names = ()
     sensitive: Names = ()
+    budget: Names | None = None
+    authority: Names | None = None
     order: str | None = None
     missing: Names = ()
 
@@ -212,7 +216,11 @@ class Stages(Source):
 
 
 class Handovers(Source):
-    """``[handovers]``: when a lead went to sales and what sales said."""
+    """``[handovers]``: when a lead went to sales and what sales said.
+
+    ``touch_within_days`` is the time in which sales is to touch a lead, and ``region`` a column of the leads:
+    ``mqlml monitor`` tells by both what became of hand-overs.
+    """
 
     lead_id: str = "lead_id"
     handed_at: str = "handed_at"
@@ -223,6 +231,8 @@ class Handovers(Source):
     reason: str = "reason"
     first_touch_at: str = "first_touch_at"
     policy_version: str = "policy_version"
+    touch_within_days: Annotated[float, Field(gt=0, le=365)] = 2.0
+    region: str | None = None
 
 
 class Links(Source):
@@ -234,7 +244,11 @@ class Links(Source):
 
 
 class Spend(Source):
-    """``[spend]``: what campaigns cost."""
+    """``[spend]``: what campaigns cost, one row a campaign and period; told in the report, never learned from.
+
+    A period ends where the next one of any campaign begins. Campaigns are matched to the column ``campaign`` of the
+    leads (or ``utm_campaign``), else to the first campaign among a lead's events.
+    """
 
     campaign: str = "campaign"
     period_start: str = "period_start"
@@ -537,6 +551,19 @@ class CriteriaFile(Section):
     path: str = "criteria.toml"
 
 
+class Review(Section):
+    """``[review]``: what marketing and sales agree on beside the model; it stands in the MQL definition of the report.
+
+    ``owner`` answers for the definition and looks at it again ``review_every_days`` after the training's ``--as-of``;
+    sales touches an MQL first within ``follow_up_days``, and rejects one for one of ``rejection_reasons``.
+    """
+
+    owner: Annotated[str, Field(min_length=1, max_length=120)] | None = None
+    review_every_days: Annotated[int, Field(ge=1, le=3650)] = 90
+    follow_up_days: Annotated[float, Field(gt=0, le=365)] | None = None
+    rejection_reasons: Names = ()
+
+
 class Promotion(Section):
     """``[promotion]``: what a challenger must show before it replaces the bundle in use (docs/retraining.md).
 
@@ -597,6 +624,7 @@ class Config(Section):
     audit: Audit = Audit()
     policy: Policy = Policy()
     criteria: CriteriaFile = CriteriaFile()
+    review: Review = Review()
     promotion: Promotion = Promotion()
     output: Output = Output()
     root: Path = Field(default=Path(), exclude=True)

@@ -169,7 +169,9 @@ def _reviewed(summary: Mapping[str, Any], criteria: Criteria, reviewed_by: str |
     if reviewed_by is not None:
         return Gate(name, passed=True, sentence=f"Reviewed by {reviewed_by}.")
     decided = {mark.name for mark in criteria.marks if mark.decision != "none"}
-    missing = needs_review(summary["drivers"], decided)
+    asked = summary.get("to_review")
+    asked = needs_review(summary["drivers"]) if asked is None else asked
+    missing = tuple(criterion for criterion in asked if criterion not in decided)
     if not missing:
         people = ", ".join(sorted({mark.by for mark in criteria.marks if mark.by}))
         return Gate(name, passed=True, sentence=f"All criteria that matter are decided on by {people}.")

@@ -95,24 +95,74 @@ def log_training(
     EngineError
         MLflow failed or cannot be reached. The bundle is not touched; the run, if there is one, is marked failed.
     """
-    try:
-        with mlflow_store(models), _run(models, bundle, name, registered, tags or {}) as run:
-            _log_numbers(params, metrics)
-            _log_files(figures, texts)
-            _log_model(bundle, signature_inputs, registered)
-    except UsageError:
-        raise
-    except Exception as error:
-        raise failed(models, error, what="the training is not registered") from error
+    told = _recorded(models, "the training is not registered", "the bundle is not touched and can be used")
+    with told, mlflow_store(models), _run(models, bundle, name, registered, tags or {}) as run:
+        _log_numbers(params, metrics)
+        _log_files(figures, texts)
+        _log_model(bundle, signature_inputs, registered)
     return run
 
 
-def failed(models: Path, error: Exception, *, what: str) -> EngineError:
+def log_monitoring(
+    models: Path,
+    *,
+    bundle: Path,
+    params: Mapping[str, Any],
+    metrics: Mapping[str, float],
+    texts: Mapping[str, str],
+    registered: str = EXPERIMENT,
+) -> str:
+    """Record what monitoring found as a run of its own in the same experiment, tagged with the model it watched.
+
+    Parameters
+    ----------
+    models, bundle : Path
+        The directory of all bundles, and that of the watched one.
+    params : mapping
+        Written as text; ``as_of`` names the run.
+    metrics : mapping of str to float
+    texts : mapping of str to str
+        Files by name.
+    registered : str
+        Name of the experiment.
+
+    Returns
+    -------
+    str
+        The id of the run.
+
+    Raises
+    ------
+    EngineError
+        MLflow failed or cannot be reached.
+    """
+    told = _recorded(models, "what was found is not recorded", "the result stands all the same")
+    name = f"monitor {params['as_of']}"
+    with told, mlflow_store(models), _run(models, bundle, name, registered, {}, kind="monitoring") as run:
+        _log_numbers(params, metrics)
+        _log_files({}, texts)
+    return run
+
+
+@contextmanager
+def _recorded(models: Path, what: str, kept: str) -> Iterator[None]:
+    """Whatever MLflow raises becomes an error of ours, without the secrets that addresses hold."""
+    try:
+        yield
+    except UsageError:
+        raise
+    except Exception as error:
+        raise failed(models, error, what=what, kept=kept) from error
+
+
+def failed(
+    models: Path, error: Exception, *, what: str, kept: str = "the bundle is not touched and can be used"
+) -> EngineError:
     """Say that MLflow failed, in one line and without passwords."""
     reason = str(error).partition("\n")[0] or type(error).__name__
     return EngineError(
         _without_secrets(f"MQL-mlflow {_uri(models)}: {what}: {reason.removesuffix('.')}."),
-        hint="the bundle is not touched and can be used; check MLFLOW_TRACKING_URI and the server",
+        hint=f"{kept}; check MLFLOW_TRACKING_URI and the server",
     )
 
 
@@ -157,7 +207,9 @@ def _quiet(*names: str) -> Iterator[None]:
 
 
 @contextmanager
-def _run(models: Path, bundle: Path, name: str, experiment: str, tags: Mapping[str, str]) -> Iterator[str]:
+def _run(
+    models: Path, bundle: Path, name: str, experiment: str, tags: Mapping[str, str], *, kind: str = "training"
+) -> Iterator[str]:
     """Open a run; when an exception passes, MLflow marks it as failed."""
     import mlflow
 
@@ -165,7 +217,7 @@ def _run(models: Path, bundle: Path, name: str, experiment: str, tags: Mapping[s
         experiment_id=_experiment(models, experiment),
         run_name=name,
         nested=mlflow.active_run() is not None,
-        tags={**_TAGS, VERSION_TAG: bundle.name, **tags},
+        tags={**_TAGS, VERSION_TAG: bundle.name, "mqlml.kind": kind, **tags},
         log_system_metrics=False,
     ) as run:
         yield run.info.run_id

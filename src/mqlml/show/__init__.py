@@ -1,5 +1,6 @@
 """What commands say, as text; printing is left to the command line."""
 
+from mqlml.show.monitored import imported, monitored
 from mqlml.show.promotions import compared, promoted, retrained, rolled_back
 from mqlml.show.steps import progress
 from mqlml.show.texts import backtested, check, demonstrated, explained, scored, threshold, trained
@@ -10,6 +11,8 @@ __all__ = [
     "compared",
     "demonstrated",
     "explained",
+    "imported",
+    "monitored",
     "progress",
     "promoted",
     "retrained",

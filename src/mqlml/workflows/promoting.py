@@ -12,6 +12,7 @@ from mqlml.operation.gates import Gate, check_gates
 from mqlml.operation.promotion import NOBODY, put_in_use
 from mqlml.workflows.comparing import Pair, compare_pair
 from mqlml.workflows.opening import Progress, Quiet
+from mqlml.workflows.reviewing import as_told
 from mqlml.workflows.standins import criteria_of
 from mqlml.workflows.training import train
 
@@ -150,7 +151,9 @@ def _examine(
     progress: Progress,
 ) -> tuple[dict[str, Any], tuple[Gate, ...]]:
     comparison, _ = compare_pair(config, pair, as_of=as_of, engine=engine, progress=progress)
-    summary = read_json(pair.new.bundle.parts, "report.json")
+    bundle = pair.new.bundle
+    # After a reviewed champion only new and reversed criteria ask for a decision.
+    summary = as_told(read_json(bundle.parts, "report.json"), config.path(config.output.models), bundle.path)
     criteria = criteria_of(pair.new)
     gates = check_gates(comparison["window"], summary, config.promotion, criteria=criteria, reviewed_by=reviewed_by)
     return comparison, gates

@@ -21,7 +21,7 @@ from mqlml.learning.training import JUDGED_BAGS, train_model
 from mqlml.operation.aliases import follow_standing
 from mqlml.operation.bundle import write_bundle
 from mqlml.operation.promotion import set_challenger
-from mqlml.operation.registry import adopt_first, champion, review_state
+from mqlml.operation.registry import adopt_first, champion
 from mqlml.review.report import render_report
 from mqlml.tape.engine import LocalEngine
 from mqlml.workflows.deciding import read_decisions, tests_to_weigh, weigh
@@ -30,6 +30,7 @@ from mqlml.workflows.grounding import gather
 from mqlml.workflows.opening import Opened, Progress, Quiet, open_history, refuse_leaks
 from mqlml.workflows.preparing import prepare, recipe_of
 from mqlml.workflows.recording import record_training
+from mqlml.workflows.reviewing import as_told
 
 if TYPE_CHECKING:
     from mqlml.config import Config
@@ -133,6 +134,7 @@ def _learn(opened: Opened, config: Config, progress: Progress) -> Learned:
         lambda changed: train_model(table, rows, features, plan, recipe=changed, min_leads=least).tested,
         recipe=replace(recipe, bags=min(recipe.bags, JUDGED_BAGS)),
         best=_share_of_mqls(policy, table, tested),
+        threshold=policy.threshold,
         progress=progress.advance,
     )
     notes = (*decided.notes, *(() if note is None else (note,)))
@@ -164,7 +166,7 @@ def _publish(
     adopted = adopt_first(models, bundle.name)
     set_challenger(models, bundle.name)
     in_use = champion(models)
-    full = {**summary, "model_version": bundle.name, "review": review_state(models, bundle)}
+    full = as_told(summary, models, bundle)
     page = render_report(full)
     write_text(report_path(bundle), page)
     notes = list(summary["notes"])

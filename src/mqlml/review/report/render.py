@@ -13,12 +13,17 @@ from typing import Any
 from jinja2 import ChainableUndefined, Environment, PackageLoader
 from markupsafe import Markup
 
+from mqlml.review.changes import CHANGES
 from mqlml.review.criteria import DECISIONS, needs_review
 from mqlml.review.report import words
 from mqlml.review.report.charts import all_figures
+from mqlml.review.report.converts_charts import AGAINST, RATES
+from mqlml.review.report.definition import SIGNERS, STEPS, headline, qualities
 from mqlml.review.report.driver_charts import DIRECTIONS, MARKS, SHAPED
 
-_STYLES = ("colours.css", "page.css", "parts.css", "print.css")
+__all__ = ["STYLES", "digest", "environment", "render_report", "template_file"]
+
+STYLES = ("colours.css", "page.css", "parts.css", "print.css")
 _VERDICTS = {
     "ready": ("good", "Ready to use"),
     "too thin": ("poor", "Too little history to be sure"),
@@ -46,16 +51,16 @@ def render_report(summary: Mapping[str, Any]) -> str:
         One HTML document that needs nothing else. The same summary gives the same text.
     """
     tidy = words.tidy(summary)
-    style = "".join(_template_file(name) for name in _STYLES)
-    script = _template_file("report.js")
-    page = _environment().get_template("report.html.j2")
+    style = "".join(template_file(name) for name in STYLES)
+    script = template_file("report.js")
+    page = environment().get_template("report.html.j2")
     own: dict[str, Any] = {"style": Markup(style), "script": Markup(script)}  # noqa: S704 - own files
     # A decision names its criterion exactly, however long or strange the name is.
     own["exact"] = [json.dumps(str(driver.get("criterion", ""))) for driver in summary.get("drivers") or []]
-    return page.render(s=tidy, style_hash=_digest(style), script_hash=_digest(script), **own, **_view(tidy))
+    return page.render(s=tidy, style_hash=digest(style), script_hash=digest(script), **own, **_view(tidy))
 
 
-def _digest(text: str) -> str:
+def digest(text: str) -> str:
     """What the page's policy knows its own style or script by."""
     return base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
 
@@ -67,7 +72,12 @@ def _view(summary: Mapping[str, Any]) -> dict[str, Any]:
         "figures": {name: (figure, [Markup(drawn) for drawn in figure.svg()]) for name, figure in figures.items()},  # noqa: S704 - cleaned by svg.themed
         "verdict_tone": _VERDICTS.get(str(verdict.get("code")), ("unknown", "Not judged"))[0],
         "verdict_name": _VERDICTS.get(str(verdict.get("code")), ("unknown", "Not judged"))[1],
-        "headline": _headline(summary),
+        "headline": headline(summary),
+        "reviewed": words.reviewed(summary.get("review")),
+        "qualities": qualities(summary),
+        "signers": SIGNERS,
+        "steps": STEPS,
+        "changes": CHANGES,
         "looks": [
             (
                 words.shorten(r.get("part") or "", 40),
@@ -78,44 +88,41 @@ def _view(summary: Mapping[str, Any]) -> dict[str, Any]:
             for r in words.rows(words.part(summary, "evaluation"), "looks")[:_MOST_ROWS]
         ],
         "levels": _LEVELS,
+        "against": AGAINST,
+        "rate_charts": {f"converts-{key.replace('_', '-')}": one for key, (one, _) in RATES.items()},
         "changed": _CHANGED,
         "tiers": _TIERS,
         "directions": DIRECTIONS,
         "marks": MARKS,
         "shaped": SHAPED,
         "most_rows": _MOST_ROWS,
-        "to_review": needs_review(
-            [d for d in words.rows(summary, "drivers") if words.number(d, "importance") is not None]
-        ),
+        "to_review": _to_review(summary),
         "decisions": DECISIONS,
     }
 
 
-def _headline(summary: Mapping[str, Any]) -> str:
-    decision = words.part(summary, "decision")
-    threshold = words.number(decision, "threshold")
-    # Where leads have values of their own the chance alone does not decide.
-    if threshold is not None and "value" not in str(decision.get("kind") or "").split("+"):
-        return f"Hand over every lead whose chance to win is {words.line(threshold)} or more."
-    if decision.get("rule"):
-        return words.sentence(decision["rule"])
-    return "Hand over the leads with the highest chance to win."
+def _to_review(summary: Mapping[str, Any]) -> tuple[str, ...]:
+    """What the summary asks people to decide on; without a word of it everything that carries the weight."""
+    if isinstance(summary.get("to_review"), list):
+        return tuple(map(str, summary["to_review"]))
+    return needs_review([d for d in words.rows(summary, "drivers") if words.number(d, "importance") is not None])
 
 
 @cache
-def _environment() -> Environment:
-    environment = Environment(
+def environment() -> Environment:
+    """The template engine: everything escaped, what is absent said as "not measured"."""
+    made = Environment(
         loader=PackageLoader("mqlml.review.report", "templates"),
         autoescape=True,
         undefined=_Missing,
     )
-    environment.filters.update(
+    made.filters.update(
         percent=_known(words.percent), line=_known(words.line), count=_known(words.count), day=_known(words.day),
         decimal=_known(words.decimal), sentence=_known(words.sentence), short=words.shorten,
         measure=_known(words.measure), plain=words.plain,
     )  # fmt: skip
-    environment.globals["between"] = _known(words.between)
-    return environment
+    made.globals["between"] = _known(words.between)
+    return made
 
 
 class _Missing(ChainableUndefined):
@@ -130,5 +137,6 @@ def _known(write: Any) -> Any:
     return written
 
 
-def _template_file(name: str) -> str:
+def template_file(name: str) -> str:
+    """One of the package's own templates or styles."""
     return (resources.files("mqlml.review.report") / "templates" / name).read_text(encoding="utf-8")
