@@ -101,10 +101,10 @@ def new_event_types(known: Mapping[str, int] | None, leads: Mapping[str, int], *
 
 
 def freshness(now: int, newest: Mapping[str, Integers]) -> Measured:
-    """MON-11: time since the newest row of each table against how long that took in the twelve weeks before.
+    """MON-11: time since the newest row of each table against the longest gap in the twelve weeks before that row.
 
-    On each of the 84 days before it is asked how old the newest row was. Beyond the longest such gap the chance is
-    taken to fall off exponentially, at the rate at which the longest of 84 is reached; less than a day is never odd.
+    A gap as long as the longest of 84 days has a chance of about one in 84; beyond it the chance is taken to fall off
+    exponentially at that rate. Less than a day is never odd, since exports come once a day.
 
     Parameters
     ----------
@@ -115,12 +115,10 @@ def freshness(now: int, newest: Mapping[str, Integers]) -> Measured:
     """
     found = []
     for name, times in newest.items():
-        days = now - np.arange(1, _DAYS_BEFORE + 1) * DAY
-        place = np.searchsorted(times, days, side="left")
-        past = (days - times[np.maximum(place - 1, 0)])[place > 0] if len(times) else np.zeros(0, dtype=np.int64)
-        if len(past) >= _DAYS_BEFORE // 2:
-            longest, gap = max(int(past.max()), DAY), now - int(times[-1])
-            found.append((float(len(past) ** -(gap / longest)), name, gap / DAY, longest / DAY))
+        lately = times[times >= times[-1] - _DAYS_BEFORE * DAY] if len(times) else times
+        if len(lately) > 1 and lately[-1] - lately[0] >= _DAYS_BEFORE * DAY // 2:
+            longest, gap = max(int(np.diff(lately).max()), DAY), now - int(times[-1])
+            found.append((float(_DAYS_BEFORE ** -(gap / longest)), name, gap / DAY, longest / DAY))
     if not found:
         return missing("MON-11", "Needs tables with times that reach back six weeks.")
     found.sort()
