@@ -16,6 +16,7 @@ from mqlml.operation.golden import make_golden_rows
 from mqlml.operation.policies import REPLAY, encode_replay
 from mqlml.operation.reference import REFERENCE, frozen_reference
 from mqlml.operation.scoring import encode_json, grade_bounds
+from mqlml.review.converts import converts
 from mqlml.review.decision import decision
 from mqlml.review.drivers import drivers
 from mqlml.review.nurture import lacking, near_misses, preceded
@@ -24,6 +25,7 @@ from mqlml.review.report import summary as figures_of
 from mqlml.review.scorecard import Seen, make_scorecard
 from mqlml.tape.traffic import Tally
 from mqlml.workflows.opening import Opened
+from mqlml.workflows.portraying import portray
 
 if TYPE_CHECKING:
     from mqlml.config import Config
@@ -72,6 +74,10 @@ def describe(learned: Learned, config: Config) -> tuple[dict[str, Any], dict[str
     shown_drivers = drivers(explanation, sample, model.features, used, mature, rows.where(rows.mature))
     checked = difference_from_shap(model, matrix[:_CHECKED_WITH_SHAP])
     summary = _summary(learned, config, shown_drivers, checked)
+    summary |= portray(learned, config, explanation)
+    summary["converts"] = converts(
+        learned.opened.history, learned.opened.people, config, model.features, as_of=learned.opened.moment
+    )
     summary["nurture"] = _nurture(learned, explanation, newest, model.probability(sample, matrix))
     parts = {
         **model.to_parts(),
@@ -192,14 +198,9 @@ def _scorecard(learned: Learned, config: Config) -> dict[str, Any]:
         learned.policy.mqls(p, row, learned.policy.values(table)),
         None if present is None else present[own],
     )
-    columns = model.encoder.columns
-    used = {column.feature for column in columns}
-    named: dict[str, set[str]] = {name: set() for name in used}
-    for column in columns:
-        if column.level is not None:
-            named[column.feature].add(column.level)
+    used = {column.feature for column in model.encoder.columns}
     looked_at = [feature for feature in model.features.features if feature.name in used]
-    levels = {name: frozenset(found) for name, found in named.items()}
+    levels = {name: model.encoder.levels(name) for name in used}
     return make_scorecard(seen, looked_at, levels, seed=config.model.seed)
 
 

@@ -110,7 +110,7 @@ def monitor(
     if out is not None:
         write_text(out, page)
     progress.begin("Recording in MLflow")
-    run_id = _record(models, scorer.bundle.path, summary, page)
+    run_id = _record(models, scorer.bundle.path, summary, page, config.output.name)
     return Monitored(summary, out, run_id, summary["state"] == "alarm")
 
 
@@ -169,7 +169,7 @@ def _plain(found: Shift) -> dict[str, Any]:
     return {**vars(found), "p_value": float(np.clip(found.p_value, 0, 1))}
 
 
-def _record(models: Path, bundle: Path, summary: dict[str, Any], page: str) -> str | None:
+def _record(models: Path, bundle: Path, summary: dict[str, Any], page: str, registered: str) -> str | None:
     """Log the run; what was found is not lost because its record could not be made."""
     from mqlml.operation.tracking import log_monitoring
 
@@ -179,8 +179,9 @@ def _record(models: Path, bundle: Path, summary: dict[str, Any], page: str) -> s
     metrics |= _figures(summary["checks"])
     params = {"as_of": summary["as_of"], "state": summary["state"], "retrain": summary["retrain"]["when"]}
     try:
+        texts = {"monitor.html": page}
         return log_monitoring(
-            models, bundle=bundle, params=params, metrics=metrics, texts={"monitor.html": page}
+            models, bundle=bundle, params=params, metrics=metrics, texts=texts, registered=registered
         )  # fmt: skip
     except EngineError as error:
         summary["notes"].append(f"Not recorded in MLflow: {error}")

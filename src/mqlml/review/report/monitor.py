@@ -100,7 +100,7 @@ def _weeks_spec(found: list[Mapping[str, Any]], span: tuple[float, float] | None
     scale = alt.Scale(domain=[-0.6, len(found) - 0.4], nice=False)
     across = alt.X("k:Q", axis=labelled_axis(labels, "week from"), scale=scale)
     top = max([float(w["mqls"]) for w in found] + ([span[1]] if span else []) + [1.0])
-    up = {"axis": upright("new MQLs a week"), "scale": alt.Scale(domain=[0, 1.05 * top], nice=False)}
+    up: dict[str, Any] = {"axis": upright("new MQLs a week"), "scale": alt.Scale(domain=[0, 1.05 * top], nice=False)}
     chart = alt.Chart(data([{"k": k, "mqls": w["mqls"]} for k, w in enumerate(found)])).encode(x=across)
     bars = chart.mark_bar(size=max(2, round(0.62 * (width - 60) / len(found))), color=PALETTE["accent"], opacity=1)
     layers = [bars.encode(y=alt.Y("mqls:Q", **up))]

@@ -13,9 +13,12 @@ from typing import Any
 from jinja2 import ChainableUndefined, Environment, PackageLoader
 from markupsafe import Markup
 
+from mqlml.review.changes import CHANGES
 from mqlml.review.criteria import DECISIONS, needs_review
 from mqlml.review.report import words
 from mqlml.review.report.charts import all_figures
+from mqlml.review.report.converts_charts import AGAINST, RATES
+from mqlml.review.report.definition import SIGNERS, STEPS, headline, qualities
 from mqlml.review.report.driver_charts import DIRECTIONS, MARKS, SHAPED
 
 __all__ = ["STYLES", "digest", "environment", "render_report", "template_file"]
@@ -69,7 +72,12 @@ def _view(summary: Mapping[str, Any]) -> dict[str, Any]:
         "figures": {name: (figure, [Markup(drawn) for drawn in figure.svg()]) for name, figure in figures.items()},  # noqa: S704 - cleaned by svg.themed
         "verdict_tone": _VERDICTS.get(str(verdict.get("code")), ("unknown", "Not judged"))[0],
         "verdict_name": _VERDICTS.get(str(verdict.get("code")), ("unknown", "Not judged"))[1],
-        "headline": _headline(summary),
+        "headline": headline(summary),
+        "reviewed": words.reviewed(summary.get("review")),
+        "qualities": qualities(summary),
+        "signers": SIGNERS,
+        "steps": STEPS,
+        "changes": CHANGES,
         "looks": [
             (
                 words.shorten(r.get("part") or "", 40),
@@ -80,28 +88,24 @@ def _view(summary: Mapping[str, Any]) -> dict[str, Any]:
             for r in words.rows(words.part(summary, "evaluation"), "looks")[:_MOST_ROWS]
         ],
         "levels": _LEVELS,
+        "against": AGAINST,
+        "rate_charts": {f"converts-{key.replace('_', '-')}": one for key, (one, _) in RATES.items()},
         "changed": _CHANGED,
         "tiers": _TIERS,
         "directions": DIRECTIONS,
         "marks": MARKS,
         "shaped": SHAPED,
         "most_rows": _MOST_ROWS,
-        "to_review": needs_review(
-            [d for d in words.rows(summary, "drivers") if words.number(d, "importance") is not None]
-        ),
+        "to_review": _to_review(summary),
         "decisions": DECISIONS,
     }
 
 
-def _headline(summary: Mapping[str, Any]) -> str:
-    decision = words.part(summary, "decision")
-    threshold = words.number(decision, "threshold")
-    # Where leads have values of their own the chance alone does not decide.
-    if threshold is not None and "value" not in str(decision.get("kind") or "").split("+"):
-        return f"Hand over every lead whose chance to win is {words.line(threshold)} or more."
-    if decision.get("rule"):
-        return words.sentence(decision["rule"])
-    return "Hand over the leads with the highest chance to win."
+def _to_review(summary: Mapping[str, Any]) -> tuple[str, ...]:
+    """What the summary asks people to decide on; without a word of it everything that carries the weight."""
+    if isinstance(summary.get("to_review"), list):
+        return tuple(map(str, summary["to_review"]))
+    return needs_review([d for d in words.rows(summary, "drivers") if words.number(d, "importance") is not None])
 
 
 @cache
