@@ -41,8 +41,10 @@ CHANGES: Mapping[str, Mapping[str, Any]] = {
     "five features +0.3 sd": {"shift": 0.3, "shifted": 5},
     "a new source, 20 % of leads": {"new_source": 0.2},
     "an event gone silent": {"silent": True},
-    "no events for three days": {"stale_days": 3.0},
+    "no events for a week": {"stale_days": 7.0},
     "acceptance 60 to 40 %": {"acceptance": 0.4},
+    "win rate -30 %, four times the leads": {"win_rate": 0.7, "arrivals": 120},
+    "one feature +0.3 sd, four times the leads": {"shift": 0.3, "shifted": 1, "arrivals": 120},
 }
 Change = Mapping[str, Any]
 
@@ -65,7 +67,7 @@ class World:
 
 def make_world(rng: np.random.Generator, change: Change) -> World:
     """Draw leads, their stay, and features with a part of the lead, of the account, of the week and of nobody."""
-    n = int(rng.poisson(ARRIVALS * (WEEKS + 30)))
+    n = int(rng.poisson(change.get("arrivals", ARRIVALS) * (WEEKS + 30)))
     born = rng.integers(-30, WEEKS, n)
     stay = 1 + rng.geometric(1 / STAY, n)
     account = np.sort(rng.integers(0, int(n / 1.6), n))
