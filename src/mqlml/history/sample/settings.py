@@ -77,6 +77,9 @@ capacity_per_week = {capacity}{space}# about one eighth of the leads that come i
 # name = "students"
 # when = {{column = "industry", value = "education"}}
 # then = "never"
+
+# [reasons]
+# vocabulary = "words.toml"        # what reasons call events, columns and assets; read where it is there, see the docs
 """
 
 
