@@ -96,6 +96,15 @@ def test_select_when_a_lead_falls_a_little_then_it_stays_and_further_then_it_lea
     assert single.change.tolist() == ["leaves", "leaves", "none"]
 
 
+def test_select_when_wins_have_values_of_their_own_then_staying_asks_for_them_too() -> None:
+    # The line: a chance of 0.1 and chance x value of 80; to stay, 0.8 of both.
+    paying = Policy("value", "", 0.1, 0.7, 0.05, cost=80.0, worth={"kind": "learned"})
+    c = leads([0.2, 0.2, 0.2, 0.2], worth=[400.0, 399.0, 320.0, 319.0])
+    was, since = [False, False, True, True], [NEVER, NEVER, NOW - 30 * DAY, NOW - 30 * DAY]
+    s = choose(c, paying, before(4, was=was, since=since))
+    assert s.change.tolist() == ["new", "none", "stays", "leaves"]
+
+
 def test_select_when_a_lead_has_just_come_then_it_stays_for_its_days() -> None:
     memory = before(2, was=[True, True], since=[NOW - 6 * DAY, NOW - 7 * DAY])
     assert choose(leads([0.1, 0.1]), memory=memory).change.tolist() == ["stays", "leaves"]

@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pyarrow as pa
 import pytest
-from scipy.special import expit, logit
+from scipy.special import expit
 
 from mqlml.learning.encoder import Encoder, fit_encoder, mask_levels
 from mqlml.learning.logistic import Logistic, fit_logistic
@@ -53,12 +53,6 @@ def fitted(*, demos_matter: bool) -> tuple[Encoder, Logistic, tuple[Newcomer, ..
     return encoder, logistic, rules
 
 
-@pytest.fixture(scope="module")
-def rule_of() -> tuple[Encoder, Logistic, Newcomer]:
-    encoder, logistic, rules = fitted(demos_matter=True)
-    return encoder, logistic, Newcomer("lead.course", 0.4, -0.1) if not rules else rules[0]
-
-
 def test_fit_newcomers_when_what_was_learned_holds_for_levels_left_out_then_there_is_no_rule() -> None:
     assert fitted(demos_matter=False)[2] == ()
 
@@ -77,40 +71,22 @@ def test_fit_newcomers_when_other_was_taught_by_rare_levels_then_there_is_no_rul
     assert fit_newcomers(matrix, won, encoder, open_features=(), logistic=logistic, seed=0) == ()
 
 
-def test_log_odds_when_nothing_can_be_said_then_everybody_has_the_base_rate(
-    rule_of: tuple[Encoder, Logistic, Newcomer],
-) -> None:
-    encoder, logistic, _ = rule_of
-    table, _ = leads(demos_matter=True, new=True)
+def test_fit_newcomers_when_there_are_few_levels_then_a_new_one_has_the_base_rate_in_the_models_order() -> None:
+    table, won = leads(demos_matter=False)
+    few = np.isin(np.asarray(table["lead.course"].to_pylist()), ["a", "b", "c"])
+    table, won = table.filter(pa.array(few)), won[few]
+    encoder = fit_encoder(table, FEATURES.features, lead=np.arange(len(won)), min_leads=20)
     matrix = encoder.transform(table)
-    nothing = Newcomer("lead.course", 0.0, float(logit(0.3)))
-    counts = nothing.counted(encoder, matrix)
-    assert expit(nothing.log_odds(logistic, counts, matrix)) == pytest.approx(0.3)
+    logistic = fit_logistic(matrix, won, strength=0.3, seed=0)
+    (rule,) = fit_newcomers(matrix, won, encoder, open_features=("lead.course",), logistic=logistic, seed=0)
+    own = np.array([2.0, -3.0, 0.0])
+    assert expit(rule.log_odds(own)) == pytest.approx(won.mean(), abs=1e-11)
+    assert np.argsort(expit(rule.log_odds(own))).tolist() == [1, 2, 0]
 
 
-def test_log_odds_when_split_into_contributions_then_they_sum(rule_of: tuple[Encoder, Logistic, Newcomer]) -> None:
-    encoder, logistic, rule = rule_of
-    matrix = encoder.transform(leads(demos_matter=True, new=True)[0])
-    counts = rule.counted(encoder, matrix)
-    parts = rule.contributions(logistic, counts, matrix)
-    assert rule.base(logistic) + parts.sum(axis=1) == pytest.approx(rule.log_odds(logistic, counts, matrix), abs=1e-12)
-    alone = rule.log_odds(logistic, counts[5:6], matrix[5:6])
-    assert alone[0] == rule.log_odds(logistic, counts, matrix)[5], "whatever batch a lead comes in"
-
-
-def test_counted_when_a_lead_never_did_something_then_it_is_not_held_against_it(
-    rule_of: tuple[Encoder, Logistic, Newcomer],
-) -> None:
-    encoder, _, rule = rule_of
-    table, _ = leads(demos_matter=True, new=True)
-    counts = rule.counted(encoder, encoder.transform(table))
-    demos = table["events.demo.count_ever"].to_numpy()
-    by_name = {f.name: f for f in FEATURES.features}
-    for j, column in enumerate(encoder.columns):
-        if by_name[column.feature].event_type == "demo":
-            assert (counts[:, j] == (demos > 0)).all()
-        else:
-            assert (counts[:, j] == (column.feature != "lead.course")).all()
+def test_moved_when_the_level_of_the_model_moves_then_newcomers_move_as_much() -> None:
+    rule, own = Newcomer("lead.course", 0.4, -0.1), np.array([-1.0, 2.0])
+    assert rule.moved(0.3).log_odds(own + 0.3) == pytest.approx(rule.log_odds(own) + 0.3)
 
 
 def test_newcomer_rows_when_several_rules_could_speak_then_the_most_careful_does() -> None:
@@ -124,6 +100,5 @@ def test_newcomer_rows_when_several_rules_could_speak_then_the_most_careful_does
 
 
 def test_to_dict_when_written_as_json_then_the_rule_comes_back() -> None:
-    rule = Newcomer("lead.course", 0.4, -0.1).moved(0.3)
+    rule = Newcomer("lead.course", 0.4, -0.1)
     assert Newcomer.from_dict(json.loads(json.dumps(rule.to_dict()))) == rule
-    assert rule.intercept == pytest.approx(0.2)

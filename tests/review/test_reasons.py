@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -9,6 +11,7 @@ import pytest
 from mqlml.learning.calibration import Calibrator
 from mqlml.learning.encoder import fit_encoder
 from mqlml.learning.model import Model
+from mqlml.learning.newcomers import Newcomer
 from mqlml.learning.propensity import Recipe, fit_blend
 from mqlml.operation.golden import check_golden_rows, make_golden_rows
 from mqlml.review.drivers import drivers
@@ -61,6 +64,20 @@ def test_explain_when_summed_then_it_is_the_calibrated_log_odds(model: Model) ->
     p = model.probability(table)
     assert np.abs(explanation.base + explanation.parts.sum(axis=1) - np.log(p / (1 - p))).max() < 1e-9
     assert explanation.names[-1] == NOT_SUPPLIED
+
+
+def test_explain_when_a_level_was_never_seen_then_its_rule_stands_at_that_level(model: Model) -> None:
+    table, _ = leads(60, seed=1)
+    industry = pa.array(["shipping"] * 30 + ["retail"] * 30).dictionary_encode()
+    table = table.set_column(table.column_names.index("lead.industry"), "lead.industry", industry)
+    careful = replace(model, newcomers=(Newcomer("lead.industry", 0.25, -0.5),))
+    own, told = Explainer(model).explain(table), Explainer(careful).explain(table)
+    p, plain = careful.probability(table), model.probability(table)
+    assert np.abs(told.base + told.parts.sum(axis=1) - np.log(p / (1 - p))).max() < 1e-9
+    assert np.log(p / (1 - p))[:30] == pytest.approx(0.25 * np.log(plain / (1 - plain))[:30] - 0.5)
+    assert (p[30:] == plain[30:]).all()
+    demo = own.names.index("demo")
+    assert told.parts[:30, demo] == pytest.approx(0.25 * own.parts[:30, demo])
 
 
 def test_explain_when_an_attribute_is_missing_then_its_part_stands_under_not_supplied(model: Model) -> None:

@@ -7,7 +7,7 @@ import pyarrow as pa
 
 from mqlml.decision.selection import Selection
 from mqlml.learning.moments import LONG_AGO, NEVER
-from mqlml.operation.scoring import SCORES
+from mqlml.operation.scoring import SCORES, Scored
 from mqlml.workflows.choosing import chosen, waiting
 
 
@@ -23,8 +23,8 @@ def some_scores(ids: list[str]) -> pa.Table:
 
 def test_waiting_when_batches_are_put_aside_then_they_come_back_in_order() -> None:
     with waiting() as aside:
-        aside.add(some_scores(["a", "b"]))
-        aside.add(some_scores(["c"]))
+        aside.add(Scored(some_scores(["a", "b"]), None))
+        aside.add(Scored(some_scores(["c"]), None))
         kept = aside.close()
         assert kept["lead_id"].to_pylist() == ["a", "b", "c"]
         back = pa.concat_tables(list(aside.batches()))

@@ -52,8 +52,8 @@ class Candidates:
         Fit grade, A to D.
     team : ndarray of object, optional
         Value of ``[policy] capacity_by``.
-    above : ndarray of bool, optional
-        Whether each reaches the line, where that takes more than its chance: the value of a win of its own.
+    worth : ndarray of float64, optional
+        What a win of each would be worth, where the policy asks.
     """
 
     lead_id: Texts
@@ -63,7 +63,7 @@ class Candidates:
     verdicts: Verdicts
     fit: Texts | None = None
     team: Texts | None = None
-    above: Flags | None = None
+    worth: Floats | None = None
 
 
 @dataclass(frozen=True)
@@ -114,8 +114,7 @@ def select(
     blocked, unfit = _held_back(c, settings, memory, as_of)
     always = c.verdicts.are("always") & ~blocked
     free = (c.verdicts.then == "") & ~blocked & ~memory.control
-    above = np.ones(len(c.p), dtype=bool) if policy.threshold is None else policy.mqls(c.p, c.lead_id)
-    above = above if c.above is None else above & c.above
+    above = np.ones(len(c.p), dtype=bool) if policy.threshold is None else policy.mqls(c.p, c.lead_id, c.worth)
     kept = _kept(c, policy, settings, memory, as_of) & (free | always)
     fast = always & ~kept
     wishes = above & free & ~unfit & ~kept
@@ -166,7 +165,7 @@ def _kept(c: Candidates, policy: Policy, settings: config.Policy, memory: Memory
     """Leads that stay: sales is at it, the chance is not far below the line, or they have not been there long."""
     if policy.threshold is None:
         return memory.with_sales
-    near = policy.mqls(c.p / settings.stay_at, c.lead_id)
+    near = policy.mqls(c.p / settings.stay_at, c.lead_id, c.worth)
     fresh = np.zeros(len(c.p), dtype=bool)
     if as_of is not None:
         fresh = as_of - np.where(memory.was, memory.since, 0) < settings.min_days * DAY

@@ -12,6 +12,7 @@ from mqlml.errors import UsageError, shown
 from mqlml.history.attributes import AttributeColumn, AttributeKind, choose_attributes, to_arrow
 from mqlml.history.columns import Field, Mapped, blank_sql, map_columns, number_of_id_sql, report_missing
 from mqlml.history.contract import UTC_TIME, TableAccount
+from mqlml.history.files import nearest
 from mqlml.history.layers import FAULT
 from mqlml.history.session import ROW, literal, quoted
 from mqlml.history.setaside import count_faults, set_faults_aside, tell_stored_flags
@@ -157,13 +158,14 @@ def _map(findings: Findings, raw: Raw, config: Config) -> tuple[Mapped | None, l
 
 def _check_lists(findings: Findings, raw: Raw, config: Config) -> None:
     """A misspelt name in a list of columns would silently protect nothing."""
-    for key in ("known_at_creation", "state", "exclude", "sensitive"):
-        for name in getattr(config.leads, key):
+    for key in ("known_at_creation", "state", "exclude", "sensitive", "budget", "authority"):
+        for name in getattr(config.leads, key) or ():
             if name not in raw.columns:
                 report_missing(findings, raw, key=f"[leads] {key}", name=name)
     team = config.policy.capacity_by
     if team is not None and team not in raw.columns:
-        report_missing(findings, raw, key="[policy] capacity_by", name=team)
+        what = f"there is no column '{shown(team)}' in {raw.file}; {nearest(team, list(raw.columns))}"
+        raise UsageError(f"[policy] capacity_by: {what}.", hint="name a column of the leads, or remove capacities")
 
 
 def _selected(raw: Raw, attributes: tuple[AttributeColumn, ...], where: str | None) -> str:

@@ -70,9 +70,7 @@ class Model:
         found = self.calibrator.log_odds(self.blend.raw(matrix))
         speaker = newcomer_rows(self.newcomers, self.encoder, matrix)
         for i, rule in enumerate(self.newcomers):
-            mine = speaker == i
-            counts = rule.counted(self.encoder, matrix[mine])
-            found[mine] = rule.log_odds(self.blend.logistic, counts, matrix[mine])
+            found[speaker == i] = rule.log_odds(found[speaker == i])
         return found
 
     def percentile(self, p: Floats) -> Floats:

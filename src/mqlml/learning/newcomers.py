@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["Newcomer", "fit_newcomers", "newcomer_rows"]
 
 Floats = npt.NDArray[np.float64]
+FloatsOrOne = TypeVar("FloatsOrOne", float, npt.NDArray[np.float64])
 Integers = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]
 
@@ -30,63 +31,35 @@ _LEAST_ROWS = 20
 # A slope that holds to this extent for levels left out needs no rule of its own.
 _HOLDS = 0.8
 _CONFIDENCE = 0.9
+# Where no slope holds: far below what any figure shows, yet enough to sort leads by.
+_ORDER = 1e-12
 
 
 @dataclass(frozen=True)
 class Newcomer:
     """What is said of a lead whose level of one feature was never seen in training.
 
-    Only the logistic half speaks, at a slope that the levels left out in training support with 90 % confidence (zero
-    where they support none: then everybody has the base rate). What the lead has never done is not held against it,
-    since it may not have been possible there.
+    The model's log-odds count at the slope that held, with 90 % confidence, for levels left out in training. Where
+    none held, everybody has the base rate and the model gives the order alone.
 
     Attributes
     ----------
     feature : str
     slope, intercept : float
-        Calibrated log-odds are ``slope * (logistic base + contributions that count) + intercept``.
+        Calibrated log-odds are ``slope * (the model's) + intercept``.
     """
 
     feature: str
     slope: float
     intercept: float
 
-    def counted(self, encoder: Encoder, matrix: Floats) -> Flags:
-        """Which entries of the matrix count: not the feature itself, nor types and assets the lead never used."""
-        counts = np.ones(matrix.shape, dtype=bool, order="F")
-        of_counts: dict[str, list[int]] = {}
-        for j, column in enumerate(encoder.columns):
-            subject, _, what = column.feature.rpartition(".")
-            if column.kind == "value" and what.startswith("count_") and subject != "events.any":
-                of_counts.setdefault(subject, []).append(j)
-        used = {subject: (matrix[:, places] != 0).any(axis=1) for subject, places in of_counts.items()}
-        for j, column in enumerate(encoder.columns):
-            subject = column.feature.rpartition(".")[0]
-            if column.feature == self.feature:
-                counts[:, j] = False
-            elif subject in used:
-                counts[:, j] = used[subject]
-        return counts
-
-    def contributions(self, logistic: Logistic, counts: Flags, matrix: Floats) -> Floats:
-        """What each column adds to the calibrated log-odds, shape of ``matrix``."""
-        return np.where(counts, self.slope * logistic.contributions(matrix), 0.0)
-
-    def log_odds(self, logistic: Logistic, counts: Flags, matrix: Floats) -> Floats:
-        """Calibrated log-odds, shape (rows,)."""
-        # Column by column, as in Logistic.raw: a lead's chance must not depend on the batch it came in.
-        total = np.full(len(matrix), self.base(logistic))
-        for j in np.flatnonzero(logistic.beta):
-            total += np.where(counts[:, j], self.slope * logistic.beta[j] * (matrix[:, j] - logistic.mean[j]), 0.0)
-        return total
-
-    def base(self, logistic: Logistic) -> float:
-        """Calibrated log-odds before anything is known of such a lead."""
-        return self.slope * logistic.base + self.intercept
+    def log_odds(self, own: FloatsOrOne) -> FloatsOrOne:
+        """Calibrated log-odds of leads of which the model itself says ``own``."""
+        return self.slope * own + self.intercept
 
     def moved(self, by: float) -> Newcomer:
-        """Add to the calibrated log-odds."""
-        return replace(self, intercept=self.intercept + by)
+        """Follow the model, to whose calibrated log-odds ``by`` is added."""
+        return replace(self, intercept=self.intercept + (1 - self.slope) * by)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for the bundle."""
@@ -135,7 +108,7 @@ def fit_newcomers(
         Features whose "other" was learned from nothing but hidden levels; where rare levels taught it, the model knows
         how newcomers fare.
     logistic : Logistic
-        The half that speaks for newcomers, fitted on these rows.
+        The half that is fitted again without some levels, as strongly penalised; it stands for the whole model.
     seed : int
         Draws the rows.
 
@@ -161,19 +134,17 @@ def _left_out(
     seed: int,
 ) -> Newcomer | None:
     group = _groups_of_levels(matrix, encoder, name)
-    nothing = Newcomer(name, 0.0, float(logit(base)))
+    nothing = Newcomer(name, _ORDER, float(logit(base)))
     if len(np.unique(group[group >= 0])) < _GROUPS:
         # Fewer than five levels cannot say how far another one may differ.
         return nothing
-    plain = Newcomer(name, 1.0, 0.0)
-    counts = plain.counted(encoder, matrix)
     raw = np.full(len(won), np.nan)
     for g in range(group.max(initial=-1) + 1):
         out = group == g
         if min(out.sum(), (~out).sum()) < _LEAST_ROWS or won[~out].min() == won[~out].max():
             continue
         learned = fit_logistic(matrix[~out], won[~out], strength=logistic.strength, seed=seed)
-        raw[out] = plain.log_odds(learned, counts[out], matrix[out])
+        raw[out] = learned.raw(matrix[out])
     scored = ~np.isnan(raw)
     if len(np.unique(group[scored])) < 2:
         return None
@@ -203,7 +174,7 @@ def _supported_slope(raw: Floats, won: Floats, group: Integers) -> float:
 
 def _groups_of_levels(matrix: Floats, encoder: Encoder, name: str) -> Integers:
     """Deal the levels of a feature into groups of about equal size; -1 for rows without one of them."""
-    places = [j for j, c in enumerate(encoder.columns) if c.feature == name and c.kind == "level"]
+    places = [j for j, c in enumerate(encoder.columns) if c.feature == name and c.kind == "level" and c.view is None]
     sizes = np.array([matrix[:, j].sum() for j in places])
     filled = np.zeros(min(_GROUPS, len(places)))
     group = np.full(len(matrix), -1)

@@ -70,8 +70,8 @@ class Scored:
     fitted : Fitted
     halves : Halves
         Raw scores of the tested rows.
-    apart : ndarray of float64, shape (n,)
-        Log-odds of rows that a rule for newcomers speaks for, before drift; NaN for all others.
+    speaker : ndarray of int64, shape (n,)
+        Index of the rule for newcomers that speaks for each row, -1 for the model itself.
     base : float
         Win rate of the rows learned from.
     """
@@ -80,7 +80,7 @@ class Scored:
     row: Integers
     fitted: Fitted
     halves: Halves
-    apart: Floats
+    speaker: Integers
     base: float
 
 
@@ -107,8 +107,10 @@ class Settled:
 
     def probability(self, scored: Scored) -> Floats:
         """Chances of the rows of a round, strictly between 0 and 1."""
-        own = self.calibrator.log_odds(scored.halves.mixed(self.share))
-        log_odds = np.where(np.isnan(scored.apart), own, scored.apart + self.level.applied)
+        log_odds = self.calibrator.log_odds(scored.halves.mixed(self.share))
+        for i, rule in enumerate(scored.fitted.newcomers):
+            mine = scored.speaker == i
+            log_odds[mine] = rule.moved(self.level.applied).log_odds(log_odds[mine])
         return np.clip(expit(log_odds), 1e-9, 1 - 1e-9)  # type: ignore[no-any-return]
 
 
@@ -160,7 +162,7 @@ def known_at(origin: int | None, rows: Rows, scored: Sequence[Scored]) -> list[S
     for other in scored:
         known = (rows.known[other.row] <= origin) & (rows.when[other.row] < origin)
         if known.any():
-            kept = replace(other, row=other.row[known], halves=other.halves.where(known), apart=other.apart[known])
+            kept = replace(other, row=other.row[known], halves=other.halves.where(known), speaker=other.speaker[known])
             found.append(kept)
     return found
 
@@ -187,8 +189,8 @@ def _slope_test(rows: Rows, test: Scored, share: float, recipe: Recipe) -> Slope
 
 def _familiar(test: Scored) -> Scored:
     """Without the rows that a rule for newcomers speaks for."""
-    kept = np.isnan(test.apart)
-    return replace(test, row=test.row[kept], halves=test.halves.where(kept), apart=test.apart[kept])
+    kept = test.speaker < 0
+    return replace(test, row=test.row[kept], halves=test.halves.where(kept), speaker=test.speaker[kept])
 
 
 def _tells(rows: Rows, test: Scored) -> bool:

@@ -237,12 +237,7 @@ def _predict(table: pa.Table, rows: Rows, tested: Round, fitted: Fitted, base: f
     matrix = fitted.encoder.transform(table.filter(tested.test))
     halves = Halves(*fitted.blend.halves(matrix), rows.won[row])
     speaker = newcomer_rows(fitted.newcomers, fitted.encoder, matrix)
-    apart = np.full(len(row), np.nan)
-    for i, rule in enumerate(fitted.newcomers):
-        mine = speaker == i
-        counts = rule.counted(fitted.encoder, matrix[mine])
-        apart[mine] = rule.log_odds(fitted.blend.logistic, counts, matrix[mine])
-    return Scored(tested, row, fitted, halves, apart, base)
+    return Scored(tested, row, fitted, halves, speaker, base)
 
 
 def _pool(rows: Rows, scored: Sequence[Scored], settled: Settled, recipe: Recipe, *, frozen: int = 0) -> Tested:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["ScoringElsewhere"]
 
 _LACKS = pa.field("lacks", pa.int64())
+_WORTH = pa.field("worth", pa.float64())
 _PARTS = pa.field("contributions", pa.list_(pa.float64()))
 
 
@@ -72,15 +73,17 @@ class ScoringElsewhere:
 
     @property
     def schema(self) -> pa.Schema:
-        """``SCORES``, and behind it what each lead lacks, and base and contributions, where they are wanted."""
-        schema = SCORES.append(_LACKS) if self.reasons else SCORES
+        """``SCORES`` and worth, and behind them what each lead lacks, and base and contributions, where wanted."""
+        schema = SCORES.append(_WORTH)
+        schema = schema.append(_LACKS) if self.reasons else schema
         return schema.append(_PARTS) if self.contributions else schema
 
     def __call__(self, table: pa.Table) -> pa.Table:
         """Score a feature table; the bundle is opened once in each process."""
         scorer = _opened(self)
         scored = scorer.score(table, as_of=self.as_of, previous=self.previous, reasons=self.reasons)
-        table = scored.scores
+        worth = np.full(len(scored.scores), np.nan) if scored.worth is None else scored.worth
+        table = scored.scores.append_column(_WORTH, pa.array(worth))
         if scored.lacks is not None:
             table = table.append_column(_LACKS, pa.array(scored.lacks.astype(np.int64)))
         if not self.contributions or scored.explanation is None:
@@ -96,7 +99,8 @@ class ScoringElsewhere:
             names, groups = zip(*scorer.explainer.criteria.items(), (NOT_SUPPLIED, "fit"), strict=True)
             explanation = Explanation(names, groups, float(values[0, 0]) if len(values) else 0.0, values[:, 1:])
         lacks = table[_LACKS.name].to_numpy().astype(np.int16) if self.reasons else None
-        return Scored(table.select(SCORES.names).cast(SCORES), explanation, lacks)
+        worth = None if scorer.policy.worth is None else table[_WORTH.name].to_numpy()
+        return Scored(table.select(SCORES.names).cast(SCORES), explanation, lacks, worth)
 
 
 @lru_cache(maxsize=2)

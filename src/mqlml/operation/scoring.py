@@ -93,11 +93,19 @@ class Scored:
         None where reasons were not asked for.
     lacks : ndarray of int16, shape (n,), or None
         The signal each lead lacks most (see `mqlml.review.nurture.lacking`); None where reasons were not asked for.
+    worth : ndarray of float64, shape (n,), or None
+        What a win of each lead would be worth; None where the policy does not ask.
     """
 
     scores: pa.Table
     explanation: Explanation | None
     lacks: npt.NDArray[np.int16] | None = None
+    worth: npt.NDArray[np.float64] | None = None
+
+    def deciding(self) -> pa.Table:
+        """What the choice of MQLs is made of: ``lead_id``, ``probability``, ``fit_grade`` and ``worth``."""
+        worth = pa.nulls(len(self.scores), pa.float64()) if self.worth is None else pa.array(self.worth)
+        return self.scores.select(["lead_id", "probability", "fit_grade"]).append_column("worth", worth)
 
     def contributions(self) -> pa.Table:
         """One row a lead and criterion, schema ``CONTRIBUTIONS``; a lead's rows sum to its calibrated log-odds."""
@@ -201,7 +209,8 @@ class LeadScorer:
         matrix = self.model.matrix(table)
         p = self.model.probability(table, matrix)
         ids = np.asarray(table["lead_id"].to_pylist(), dtype=object)
-        mql = self.policy.mqls(p, ids, self.policy.values(table))
+        worth = self.policy.values(table)
+        mql = self.policy.mqls(p, ids, worth)
         explanation = self.explainer.explain(table, matrix) if reasons else None
         columns = {
             "lead_id": table["lead_id"],
@@ -224,7 +233,7 @@ class LeadScorer:
         }
         filled = {k: pa.nulls(len(p), SCORES.field(k).type) if v is None else v for k, v in columns.items()}
         lacks = None if explanation is None else lacking(explanation, self.model.features)
-        return Scored(pa.table(filled, schema=SCORES), explanation, lacks)
+        return Scored(pa.table(filled, schema=SCORES), explanation, lacks, worth)
 
     def predict_frame(self, features: pd.DataFrame) -> pd.DataFrame:
         """Score a data frame of features; missing columns count as not supplied.
@@ -235,19 +244,21 @@ class LeadScorer:
 
         Returns
         -------
-        pandas.DataFrame of shape (n_leads, 3)
-            ``probability``, ``tier`` and ``model_version``, index kept.
+        pandas.DataFrame of shape (n_leads, 6)
+            ``probability``, ``tier``, ``reason_1`` to ``reason_3`` and ``model_version``, index kept.
         """
         import pandas as pd
 
         n = len(features)
         columns = {f.name: _from_frame(features, f) for f in self.model.features.features}
         table = pa.table(columns)
-        p = self.model.probability(table)
+        matrix = self.model.matrix(table)
+        p = self.model.probability(table, matrix)
         mql = self.policy.mqls(p, np.arange(n).astype(str), self.policy.values(table))
-        tier = self.policy.tiers(p, mql)
-        scored = {"probability": p, "tier": tier, "model_version": np.full(n, self.model_version)}
-        return pd.DataFrame(scored, index=features.index)
+        reasons = self._reasons(self.explainer.explain(table, matrix), table)
+        texts = {name: np.asarray(column.to_pylist(), dtype=object) for name, column in reasons.items()}
+        scored = {"probability": p, "tier": self.policy.tiers(p, mql), **texts}
+        return pd.DataFrame({**scored, "model_version": np.full(n, self.model_version)}, index=features.index)
 
     def check_attributes(self, attributes: pa.Table, file: str) -> list[str]:
         """Refuse leads whose columns are not those the model learned from; list new columns.

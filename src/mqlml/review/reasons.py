@@ -98,8 +98,8 @@ class Explainer:
         """Base and what each column of the design matrix adds, in calibrated log-odds.
 
         The logistic half adds ``beta_j (x_j - mean_j)``, the trees their SHAP values; the calibrator scales both, a
-        curved one by another factor for each lead. A lead with a level never seen has the parts its rule counts, and
-        the rest of the way from the common base stands at that level's column.
+        curved one by another factor for each lead. A lead with a level never seen has its parts at its
+        rule's slope, and the rest of the way from the common base stands at that level's column.
         """
         blend, calibrator = self.model.blend, self.model.calibrator
         base = (1 - blend.weight) * blend.logistic.base
@@ -114,13 +114,12 @@ class Explainer:
         return start, columns
 
     def _let_newcomers_speak(self, matrix: Floats, columns: Floats, base: float) -> None:
-        encoder, logistic = self.model.encoder, self.model.blend.logistic
+        encoder = self.model.encoder
         speaker = newcomer_rows(self.model.newcomers, encoder, matrix)
         for i, rule in enumerate(self.model.newcomers):
             mine = np.flatnonzero(speaker == i)
-            counts = rule.counted(encoder, matrix[mine])
-            columns[mine] = rule.contributions(logistic, counts, matrix[mine])
-            columns[mine, encoder.other_place(rule.feature)] += rule.base(logistic) - base
+            columns[mine] *= rule.slope
+            columns[mine, encoder.other_place(rule.feature)] += rule.log_odds(base) - base
 
     @cached_property
     def _trees(self) -> TreeEnsemble:

@@ -1,7 +1,24 @@
 """What commands say, as text; printing is left to the command line."""
 
 from mqlml.show.lead import explained
+from mqlml.show.monitored import imported, monitored
+from mqlml.show.promotions import compared, promoted, retrained, rolled_back
 from mqlml.show.steps import progress
 from mqlml.show.texts import backtested, check, demonstrated, scored, threshold, trained
 
-__all__ = ["backtested", "check", "demonstrated", "explained", "progress", "scored", "threshold", "trained"]
+__all__ = [
+    "backtested",
+    "check",
+    "compared",
+    "demonstrated",
+    "explained",
+    "imported",
+    "monitored",
+    "progress",
+    "promoted",
+    "retrained",
+    "rolled_back",
+    "scored",
+    "threshold",
+    "trained",
+]

@@ -132,7 +132,8 @@ def _evidence(d: Mapping[str, Any]) -> list[str]:
     if d["value"]:
         lines.append(f"  An MQL brings {_amount(d['value']['per_mql'])} on average.")
     if d["lift_over_present"]:
-        lines.append(f"  {_interval(d['lift_over_present'])} times the win rate of the present rule.")
+        times = _interval(d["lift_over_present"])
+        lines.append(f"  {times} times the win rate of the leads chosen today, whatever their number.")
     if d["drift"] and d["drift"]["warning"]:
         lines.append(f"  Warning: {d['drift']['warning']}")
     return lines

@@ -20,7 +20,7 @@ from mqlml.decision.selection import Candidates, applied_version, select
 from mqlml.errors import DataRefused, UsageError
 from mqlml.learning.moments import LONG_AGO, NEVER, as_microseconds
 from mqlml.learning.snapshots import mark_table
-from mqlml.operation.scoring import SCORES
+from mqlml.operation.scoring import SCORES, Scored
 
 if TYPE_CHECKING:
     from mqlml.config import Config
@@ -33,26 +33,24 @@ if TYPE_CHECKING:
 
 __all__ = ["Choosing", "Waiting", "chosen", "teams_of", "waiting"]
 
-_KEPT = ["lead_id", "probability", "fit_grade", "is_mql"]
-
 
 class Waiting:
-    """Scores that wait on disk; ids, chances and grades are in memory."""
+    """Scores that wait on disk; what decides is in memory."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._sink = pa.ipc.new_stream(str(path), SCORES, options=pa.ipc.IpcWriteOptions(compression="lz4"))
         self._kept: list[pa.Table] = []
 
-    def add(self, scores: pa.Table) -> None:
+    def add(self, scored: Scored) -> None:
         """Put scores aside."""
-        self._sink.write_table(scores)
-        self._kept.append(scores.select(_KEPT))
+        self._sink.write_table(scored.scores)
+        self._kept.append(scored.deciding())
 
     def close(self) -> pa.Table:
         """Nothing more comes: what decides, of all of them."""
         self._sink.close()
-        return pa.concat_tables(self._kept) if self._kept else SCORES.empty_table().select(_KEPT)
+        return pa.concat_tables(self._kept or [Scored(SCORES.empty_table(), None).deciding()])
 
     def batches(self) -> Iterator[pa.Table]:
         """Everything that was put aside, in order, in pieces."""
@@ -116,7 +114,7 @@ class Choosing:
         Parameters
         ----------
         scores : pa.Table
-            ``lead_id``, ``probability``, ``fit_grade`` and ``is_mql`` of ``lead``, in that order.
+            Of ``lead``, in that order, as `mqlml.operation.scoring.Scored.deciding` gives them.
         """
         opened, lead, settings = self.opened, self.lead, self.config.policy
         people, as_of = opened.people, opened.moment
@@ -133,7 +131,7 @@ class Choosing:
             verdicts=apply_rules(rules, opened.history, marks) if rules else Verdicts.none(len(lead)),
             fit=np.asarray(scores["fit_grade"].to_pylist(), dtype=object),
             team=None if team is None else team[lead],
-            above=None if self.policy.cost is None else scores["is_mql"].to_numpy(),
+            worth=None if self.policy.worth is None else scores["worth"].to_numpy(),
         )
         memory = remember(
             opened.history,

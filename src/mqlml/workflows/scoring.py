@@ -128,7 +128,7 @@ class _Run:
                     lacks.append(scored.lacks)
                 if add is not None:
                     add(scored.contributions())
-                aside.add(scored.scores)
+                aside.add(scored)
                 self.progress.advance()
             everybody = aside.close()
             selection = self.choosing.select(everybody)
