@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 import pandas as pd
+import pyarrow as pa
 import pytest
 from workflows.conftest import AS_OF, Run
 
@@ -62,23 +63,14 @@ def test_copies_when_nothing_is_added_then_they_are_the_lead_and_one_event_is_on
     before = config.moment(AS_OF)
     page = {"event_type": "page_view", "asset": "/pricing", "channel": None, "value": None}
     with read_history(config) as history:
-        mark = pd.DataFrame({"lead_id": [busiest], "at": [pd.Timestamp(before)]})
-        alone = build_features(history, _marks(mark), features).to_pylist()[0]
+        alone = build_features(history, pa.table({"lead_id": [busiest], "at": [before]}), features).to_pylist()[0]
         with copied(history, busiest, before=before, more=[None, page]) as world:
-            marks = pd.DataFrame({"lead_id": [copy_id(k, busiest) for k in (0, 1)], "at": [pd.Timestamp(before)] * 2})
-            same, more = build_features(world, _marks(marks), features).to_pylist()
+            marks = pa.table({"lead_id": [copy_id(k, busiest) for k in (0, 1)], "at": [before] * 2})
+            same, more = build_features(world, marks, features).to_pylist()
     named = [f.name for f in features.features]
     assert {n: str(same[n]) for n in named} == {n: str(alone[n]) for n in named}
     assert more["events.page_view.count_7d"] == same["events.page_view.count_7d"] + 1
     assert more["events.page_view.days_since_last"] == pytest.approx(0, abs=1e-9)
-
-
-def _marks(frame: pd.DataFrame):
-    import pyarrow as pa
-
-    return pa.Table.from_pandas(frame, preserve_index=False).cast(
-        pa.schema([("lead_id", pa.string()), ("at", pa.timestamp("us", tz="UTC"))])
-    )
 
 
 def test_card_when_written_then_it_is_closed_and_names_no_other_lead(
