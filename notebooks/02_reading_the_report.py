@@ -123,7 +123,7 @@ pd.DataFrame(story["criteria"])[["fact", "theme", "contribution", "points"]].hea
 
 # %%
 steps = pd.DataFrame(story["timeline"])
-steps[["at", "what", "chance", "change"]].tail(6).round(3)
+steps[["at", "what", "chance", "change"]].tail(6).round({"chance": 3, "change": 3})
 
 # %%
 pd.DataFrame(story["what_if"]["events"])[["called", "again", "chance", "change"]].round(3)
