@@ -54,6 +54,8 @@ path = "stages.parquet"            # when an opportunity was opened
 
 [handovers]
 path = "handovers.parquet"         # when sales took a lead, and whether they accepted it
+# touch_within_days = 2            # what mqlml monitor calls "in time"
+# region = "country"               # a column of the leads by which it tells what sales answered
 
 [spend]
 path = "spend.parquet"             # what each campaign cost in each month; told in the report, never learned from
@@ -82,6 +84,9 @@ capacity_per_week = {capacity}{space}# about one eighth of the leads that come i
 # name = "students"
 # when = {{column = "industry", value = "education"}}
 # then = "never"
+
+# [reasons]
+# vocabulary = "words.toml"        # what reasons call events, columns and assets; read where it is there, see the docs
 
 # [promotion]                      # before a challenger replaces the model in use: docs/retraining.md
 # weeks = 13                       # newest weeks with known outcomes that both are compared on
