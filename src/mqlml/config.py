@@ -551,12 +551,6 @@ class CriteriaFile(Section):
     path: str = "criteria.toml"
 
 
-class Wording(Section):
-    """``[reasons]``: the file with the words that reasons, reports and cards use instead of keys."""
-
-    vocabulary: str = "words.toml"
-
-
 class Review(Section):
     """``[review]``: what marketing and sales agree on beside the model; it stands in the MQL definition of the report.
 
@@ -591,6 +585,12 @@ class Promotion(Section):
         if not 0 <= bounds[0] < 1 < bounds[1]:
             raise ValueError(f"bounds are a number from 0 to below 1 and one above 1, not {list(bounds)}")
         return bounds
+
+
+class Wording(Section):
+    """``[reasons]``: the file with the words that reasons, reports and cards use instead of keys."""
+
+    vocabulary: str = "words.toml"
 
 
 class Output(Section):
@@ -630,10 +630,9 @@ class Config(Section):
     audit: Audit = Audit()
     policy: Policy = Policy()
     criteria: CriteriaFile = CriteriaFile()
-    reasons: Wording = Wording()
-
     review: Review = Review()
     promotion: Promotion = Promotion()
+    reasons: Wording = Wording()
     output: Output = Output()
     root: Path = Field(default=Path(), exclude=True)
 

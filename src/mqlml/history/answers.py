@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -83,6 +83,7 @@ def merge_answers(file: Path, table: Path, *, source: Handovers, zone: ZoneInfo)
     answers = _typed(file, brought, found, source, zone)
     keys = _keys(table, there, names, source, zone)
     columns = (*there.columns, *(names[f] for f, c in found.items() if c is not None and names[f] not in there.columns))
+    there = _wider(there, columns, source)
     added = updated = 0
     for answer in answers:
         key = (answer["lead_id"], answer["handed_at"])
@@ -97,7 +98,7 @@ def merge_answers(file: Path, table: Path, *, source: Handovers, zone: ZoneInfo)
         row = there.rows[keys[key]]
         row.update({names[field]: _cell(value, names[field], there, zone, source) for field, value in answer.items()})
     if added or updated or not table.exists():
-        _write(table, columns, there, source)
+        _write(table, there, source)
     ignored = tuple(c for c in brought.columns if c not in found.values())
     return Merged(len(answers), added, updated, len(answers) - added - updated, len(there.rows), ignored)
 
@@ -256,22 +257,22 @@ def _whole(text: str, column: str) -> int:
         raise DataRefused([Problem("bad-answer", "answers", what, _FIX, column=column)]) from None
 
 
-def _write(table: Path, columns: Sequence[str], there: _Table, source: Handovers) -> None:
+def _write(table: Path, there: _Table, source: Handovers) -> None:
     if there.schema is None:
         text = io.StringIO(newline="")
-        writer = csv.DictWriter(text, columns, delimiter=source.delimiter, lineterminator="\n", restval="")
+        writer = csv.DictWriter(text, there.columns, delimiter=source.delimiter, lineterminator="\n", restval="")
         writer.writeheader()
         writer.writerows(there.rows)
         write_text(table, text.getvalue())
         return
-    contract = {f.name: f.type for f in HANDOVERS}
-    fields = [
-        there.schema.field(c) if c in there.schema.names else pa.field(c, contract.get(_field(c, source), pa.string()))
-        for c in columns
-    ]
-    arrays = [pa.array([row.get(field.name) for row in there.rows], field.type) for field in fields]
-    write_table(pa.Table.from_arrays(arrays, schema=pa.schema(fields)), table)
+    arrays = [pa.array([row.get(field.name) for row in there.rows], field.type) for field in there.schema]
+    write_table(pa.Table.from_arrays(arrays, schema=there.schema), table)
 
 
-def _field(column: str, source: Handovers) -> str:
-    return next((f.name for f in HANDED if getattr(source, f.name) == column), column)
+def _wider(there: _Table, columns: Sequence[str], source: Handovers) -> _Table:
+    """The table with columns that only the answers have, of the contract's types."""
+    if there.schema is None:
+        return replace(there, columns=tuple(columns))
+    contract = {str(getattr(source, f.name)): f.type for f in HANDOVERS}
+    more = [pa.field(c, contract[c]) for c in columns if c not in there.schema.names]
+    return replace(there, columns=tuple(columns), schema=pa.schema([*there.schema, *more]))

@@ -19,7 +19,7 @@ Integers = npt.NDArray[np.int64]
 PAST_MOMENTS = 12
 """Past moments that today is compared with; each is also told apart from the others, to see how well that goes."""
 _FEWEST_MOMENTS, _FEWEST_LEADS = 6, 50
-_STRENGTH, _FOLDS = 0.003, 2
+_STRENGTH, _FOLDS, _DRAWS = 0.003, 2, 100
 _LARGE = 0.05
 
 
@@ -49,7 +49,7 @@ def told_apart(matrix: Floats, moment: Integers, group: Integers, *, seed: int) 
     area, (guess, is_now, who) = _curve(matrix, moment, group, 0, past, seed)
     spread = max(float(usual.std(ddof=1)), 1e-3) * np.sqrt(1 + 1 / len(usual))
     p = float(t.sf((area - usual.mean()) / spread, len(usual) - 1))
-    interval = Resampler(who, seed=seed).interval(lambda weight: roc_auc(is_now, guess, weight))
+    interval = Resampler(who, seed=seed, draws=_DRAWS).interval(lambda weight: roc_auc(is_now, guess, weight))
     sure = "" if interval.low is None else f" (likely {interval.low:.2f} to {interval.high:.2f})"
     sentence = (
         f"A model tells today's leads from earlier ones in {100 * area:.0f} of 100 pairs{sure}; for past weeks it did "

@@ -24,7 +24,7 @@ Integers = npt.NDArray[np.int64]
 OLD_BUNDLE = (
     "The bundle keeps no reference of its leads (trained before there was one, or on too few weeks): train again."
 )
-_FEWEST_LEADS, _MOST_TOLD = 50, 8
+_FEWEST_LEADS, _FEWEST_ACCOUNTS, _MOST_TOLD = 50, 5, 8
 # Population stability index below which a shift changes no decision; half of what is usually called moderate.
 _LARGE = 0.05
 
@@ -80,7 +80,7 @@ def shift(name: str, reference: Mapping[str, Any], code: Integers) -> Shift:
 
 
 def chances(reference: Mapping[str, Any] | None, p: Floats) -> Measured:
-    """MON-06: today's chances against those of leads that the recipe was tested on."""
+    """MON-06: today's chances against those that the same model gives the leads it learned from."""
     known = None if reference is None else reference.get(SCORE)
     if known is None:
         return missing("MON-06", OLD_BUNDLE)
@@ -138,7 +138,7 @@ def new_categories(reference: Mapping[str, Any] | None, table: pa.Table, group: 
     for name, known in reference["features"].items():
         if known["kind"] == "category" and name in table.column_names:
             found += [(name, level, k) for level, k in _others(table[name], known["bounds"], group)]
-    found.sort(key=lambda one: -one[2])
+    found = sorted((one for one in found if one[2] >= _FEWEST_ACCOUNTS), key=lambda one: (-one[2], one[0], one[1]))
     p = 1.0 if not found else min(1.0, len(found) * float(binom.sf(found[0][2] - 1, n, min(bound, 1.0))))
     odd = [one for one in found if len(found) * binom.sf(one[2] - 1, n, min(bound, 1.0)) <= 0.05]
     told = "; ".join(f"{shown(name)} '{shown(level)}' ({k:,} accounts)" for name, level, k in odd[:_MOST_TOLD])

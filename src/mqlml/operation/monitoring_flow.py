@@ -21,7 +21,7 @@ _FEWEST_WEEKS, _MOST_TOLD = 6, 8
 # A change of a quarter of a usual week is what somebody would ask about.
 _LARGE = 0.25
 _FEWEST_EVENTS = 20.0
-_DAYS_BEFORE = 84
+_DAYS_BEFORE, _WEEKS_BEFORE = 84, 12
 
 
 def volume(now: float | None, before: Sequence[float], *, usual: Mapping[str, float] | None) -> Measured:
@@ -101,10 +101,10 @@ def new_event_types(known: Mapping[str, int] | None, leads: Mapping[str, int], *
 
 
 def freshness(now: int, newest: Mapping[str, Integers]) -> Measured:
-    """MON-11: time since the newest row of each table against how long that took in the twelve weeks before.
+    """MON-11: time since the newest row of each table against the longest gap in the twelve weeks before that row.
 
-    On each of the 84 days before it is asked how old the newest row was. Beyond the longest such gap the chance is
-    taken to fall off exponentially, at the rate at which the longest of 84 is reached; less than a day is never odd.
+    A gap that came in k of twelve weeks has a chance of about (k + 1) / 13. Beyond the longest it is taken to fall off
+    exponentially, by 84 for each further gap as long as that. Less than a day is never odd: exports come once a day.
 
     Parameters
     ----------
@@ -115,12 +115,11 @@ def freshness(now: int, newest: Mapping[str, Integers]) -> Measured:
     """
     found = []
     for name, times in newest.items():
-        days = now - np.arange(1, _DAYS_BEFORE + 1) * DAY
-        place = np.searchsorted(times, days, side="left")
-        past = (days - times[np.maximum(place - 1, 0)])[place > 0] if len(times) else np.zeros(0, dtype=np.int64)
-        if len(past) >= _DAYS_BEFORE // 2:
-            longest, gap = max(int(past.max()), DAY), now - int(times[-1])
-            found.append((float(len(past) ** -(gap / longest)), name, gap / DAY, longest / DAY))
+        lately = times[times >= times[-1] - _DAYS_BEFORE * DAY] if len(times) else times
+        if len(lately) > 1 and lately[-1] - lately[0] >= _DAYS_BEFORE * DAY // 2:
+            gaps, gap = np.diff(lately), now - int(times[-1])
+            longest = max(int(gaps.max()), DAY)
+            found.append((_gap_chance(gaps, gap, longest), name, gap / DAY, longest / DAY))
     if not found:
         return missing("MON-11", "Needs tables with times that reach back six weeks.")
     found.sort()
@@ -153,6 +152,13 @@ def new_mqls(lists: Sequence[tuple[int, frozenset[str]]]) -> list[tuple[int, int
             found.append((end, len(frozenset().union(*within) - before[-1])))
         end -= 7 * DAY
     return found[::-1]
+
+
+def _gap_chance(gaps: Integers, gap: int, longest: int) -> float:
+    as_long = int((gaps >= gap).sum())
+    if gap <= longest:
+        return min(1.0, (as_long + 1) / (_WEEKS_BEFORE + 1)) if gap > DAY else 1.0
+    return float(_DAYS_BEFORE ** (1 - gap / longest)) / (_WEEKS_BEFORE + 1)
 
 
 def _odd(now: float, before: Sequence[float]) -> float:

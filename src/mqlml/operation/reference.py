@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -78,7 +78,7 @@ def frozen_reference(
     at: Integers,
     lead: Integers,
     features: Sequence[str],
-    chances: tuple[Integers, Floats],
+    chances: Callable[[pa.Table], Floats],
     event_types: Mapping[str, int],
     min_level_count: int,
 ) -> dict[str, Any] | None:
@@ -92,8 +92,8 @@ def frozen_reference(
         Moment in microseconds, and index of the lead.
     features : sequence of str
         Columns to summarise.
-    chances : tuple of (ndarray of int64, ndarray of float64), each of shape (k,)
-        Rows that the recipe was tested on and their chances; not-a-number where there is none.
+    chances : callable
+        Gives the chances of the shipped model: those of tests come from several models and lie elsewhere.
     event_types : mapping of str to int
         Events by type, as known at training.
     min_level_count : int
@@ -115,10 +115,8 @@ def frozen_reference(
         summary = _summary(cells, cells.of(rows[name]), moments)
         if summary is not None:
             found[name] = summary
-    row, p = chances
-    row, p = row[np.isfinite(p)], p[np.isfinite(p)]
-    recent = np.isin(row, chosen)
-    tested = _summary(cells := _number_cells(p[recent]), numbers_cells(cells.bounds, p[recent]), at[row[recent]])
+    p = chances(rows)
+    cells = _number_cells(p)
     kept = {name: n for name, n in event_types.items() if n >= few}
     return {
         "few": few,
@@ -127,7 +125,7 @@ def frozen_reference(
         "from": int(moments.min()),
         "to": int(moments.max()),
         "features": found,
-        SCORE: tested,
+        SCORE: _summary(cells, numbers_cells(cells.bounds, p), moments),
         "event_types": kept,
         "rare_events": int(sum(event_types.values()) - sum(kept.values())),
     }

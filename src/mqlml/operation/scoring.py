@@ -256,7 +256,8 @@ class LeadScorer:
         p = self.model.probability(table, matrix)
         mql = self.policy.mqls(p, np.arange(n).astype(str), self.policy.values(table))
         reasons = self._reasons(self.explainer.explain(table, matrix), table)
-        texts = {name: np.asarray(column.to_pylist(), dtype=object) for name, column in reasons.items()}
+        # As objects, so that no reason is None, which is null in JSON, and not the number that pandas makes of it.
+        texts = {name: pd.Series(c.to_pylist(), features.index, dtype=object) for name, c in reasons.items()}
         scored = {"probability": p, "tier": self.policy.tiers(p, mql), **texts}
         return pd.DataFrame({**scored, "model_version": np.full(n, self.model_version)}, index=features.index)
 

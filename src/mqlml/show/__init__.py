@@ -1,5 +1,7 @@
 """What commands say, as text; printing is left to the command line."""
 
+from __future__ import annotations
+
 from mqlml.show.lead import explained
 from mqlml.show.monitored import imported, monitored
 from mqlml.show.promotions import compared, promoted, retrained, rolled_back

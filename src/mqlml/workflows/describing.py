@@ -136,13 +136,13 @@ def _summary(learned: Learned, config: Config, shown_drivers: list[dict[str, Any
 
 def _reference(learned: Learned, used: Sequence[str], config: Config) -> dict[str, bytes]:
     """What monitoring compares later leads with; no part where there are no moments to compare with."""
-    rows, tested = learned.rows, learned.training.tested
+    rows = learned.rows
     found = frozen_reference(
         learned.table,
         at=rows.at,
         lead=rows.lead,
         features=used,
-        chances=(tested.row, tested.settled),
+        chances=learned.training.model.probability,
         event_types=learned.opened.history.event_type_counts(learned.opened.as_of),
         min_level_count=config.model.min_level_count,
     )

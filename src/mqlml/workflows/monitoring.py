@@ -90,10 +90,10 @@ def monitor(
     if out is not None and out.suffix != ".html":
         raise UsageError(f"--out {out}: the page is HTML.", hint="end its name in .html")
     progress = progress or Quiet()
+    stored = stored_scores(scores, config)
     progress.begin("Opening the model")
     models = config.path(config.output.models)
     scorer = LeadScorer.load(resolve(models, model))
-    stored = stored_scores(scores, config)
     progress.begin("Reading the history")
     with LocalEngine().open(config, kinds=scorer.kinds) as history:
         opened = open_history(history, config, as_of=as_of, audit=False)

@@ -25,6 +25,8 @@ from mqlml.operation.monitoring_domain import PAST_MOMENTS, told_apart
 from mqlml.operation.monitoring_outcomes import Matured
 from mqlml.operation.monitoring_reasons import reasons
 from mqlml.operation.monitoring_sales import Handed
+from mqlml.operation.parts import read_json
+from mqlml.operation.reference import REFERENCE
 from mqlml.tape.build import build_features
 
 if TYPE_CHECKING:
@@ -52,7 +54,7 @@ Floats = npt.NDArray[np.float64]
 
 # A few thousand leads tell every drift that matters; more only take longer.
 _MOST_LEADS, _LEADS_A_MOMENT, _MOST_MATURED = 10_000, 400, 100_000
-_YEAR, _WEEKS, _DAYS_BEFORE = 365, 13, 92
+_YEAR, _WEEKS, _DAYS_BEFORE, _WEEK = 365, 13, 92, 7 * DAY
 
 
 @dataclass(frozen=True)
@@ -68,8 +70,11 @@ class World:
     as_of : datetime
     now : int
         The same in microseconds.
+    looked : int
+        Moment of the leads that are compared with those learned from: at most six days before, on the same day of the
+        week as they were, since a Monday has no Sunday's visits.
     lead : ndarray of int64, shape (n,)
-        Today's candidates, at most 10,000 drawn at random.
+        The candidates then, at most 10,000 drawn at random.
     today : pa.Table
         Their features.
     p : ndarray of float64, shape (n,)
@@ -84,6 +89,7 @@ class World:
     summary: Mapping[str, Any]
     as_of: datetime
     now: int
+    looked: int
     lead: Integers
     today: pa.Table
     p: Floats
@@ -123,22 +129,22 @@ class PastScores:
 
 def read_label(scorer: LeadScorer) -> Mapping[str, Any]:
     """``[label]`` as it was at training."""
-    from mqlml.operation.bundle import read_json
-
     label: Mapping[str, Any] = read_json(scorer.bundle.parts, "training.json")["label"]
     return label
 
 
 def world(opened: Opened, config: Config, scorer: LeadScorer, summary: Mapping[str, Any]) -> World:
-    """Compute features and chances of today's candidates."""
+    """Compute features and chances of the candidates of today, or of the last day that is the same day of the week."""
     if opened.as_of is None:
         raise ValueError("a history without dates has no today")
     now = as_microseconds(opened.as_of)
-    lead = _drawn(np.flatnonzero(opened.people.fates(now)["candidate"]), _MOST_LEADS, config.model.seed)
-    today = _features(opened, scorer, lead, np.full(len(lead), now))
+    looked, notes = _same_weekday(now, scorer)
+    lead = _drawn(np.flatnonzero(opened.people.fates(looked)["candidate"]), _MOST_LEADS, config.model.seed)
+    today = _features(opened, scorer, lead, np.full(len(lead), looked))
     p = scorer.model.probability(today) if len(lead) else np.zeros(0)
     return World(
-        opened.history, opened.people, config, scorer, summary, opened.as_of, now, lead, today, p, opened.notes
+        opened.history, opened.people, config, scorer, summary, opened.as_of, now, looked, lead, today, p,
+        (*opened.notes, *notes),
     )  # fmt: skip
 
 
@@ -233,18 +239,20 @@ def apart(world: World) -> Measured:
     The moments end where no candidate of then can be one of today's.
     """
     trained = world.summary.get("as_of")
-    end = world.now - world.people.max_age_days * DAY
+    end = world.looked - world.people.max_age_days * DAY
     if trained is not None:
         end = min(end, as_microseconds(datetime.fromisoformat(trained)))
+    end = world.looked - -(-(world.looked - end) // _WEEK) * _WEEK
     # Half of the candidates of a moment before the records begin are too young to be like any others.
     first = max(end - _YEAR * DAY, int(world.people.start.min()) + world.people.max_age_days * DAY)
-    moments = np.unique(np.linspace(first, end, PAST_MOMENTS if first < end else 0).astype(np.int64))
+    steps = np.unique(np.linspace(0, max(end - first, 0) // _WEEK, PAST_MOMENTS).astype(np.int64))
+    moments: Integers = end - steps * _WEEK if first < end else steps[:0]
     lead = [_drawn(world.lead, _LEADS_A_MOMENT, world.seed)]
     for moment in moments:
         there = np.flatnonzero(world.people.fates(int(moment))["candidate"])
         lead.append(_drawn(there, _LEADS_A_MOMENT, world.seed))
     number = np.repeat(np.arange(len(lead)), [len(part) for part in lead])
-    at = np.r_[world.now, moments].astype(np.int64)[number]
+    at = np.r_[world.looked, moments].astype(np.int64)[number]
     who = np.concatenate(lead)
     order = np.lexsort((at, who))
     opened = _Opened(world.history, world.people)
@@ -264,6 +272,19 @@ def expected(world: World, past: PastScores, outcomes: Sequence[Measured]) -> Me
     ratio = level.figures["observed_over_expected"]["value"] if sure else None
     usual = world.summary["decision"].get("mqls_per_week")
     return outcome.next_week(chances, usual=None if usual is None else usual["median"], ratio=ratio)
+
+
+def _same_weekday(now: int, scorer: LeadScorer) -> tuple[int, tuple[str, ...]]:
+    """The last moment on the training's weekly grid, and what to say of it."""
+    parts = scorer.bundle.parts
+    every = read_json(parts, "training.json")["snapshots"]["every_days"]
+    reference = read_json(parts, REFERENCE) if REFERENCE in parts else None
+    if reference is None or every % 7:
+        return now, ()
+    looked = now - (now - reference["to"]) % _WEEK
+    if looked == now:
+        return now, ()
+    return looked, (f"Features are compared as of {_iso(looked)}, the day of the week that was learned from.",)
 
 
 @dataclass(frozen=True)

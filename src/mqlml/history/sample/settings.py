@@ -54,6 +54,8 @@ path = "stages.parquet"            # when an opportunity was opened
 
 [handovers]
 path = "handovers.parquet"         # when sales took a lead, and whether they accepted it
+# touch_within_days = 2            # what mqlml monitor calls "in time"
+# region = "country"               # a column of the leads by which it tells what sales answered
 
 [spend]
 path = "spend.parquet"             # what each campaign cost in each month; told in the report, never learned from

@@ -24,9 +24,7 @@ from mqlml.review.report.driver_charts import DIRECTIONS, MARKS, SHAPED
 if TYPE_CHECKING:
     from mqlml.review.report.figure import Figure
 
-__all__ = ["STYLES", "digest", "drawn", "environment", "fill_page", "render_report", "template_file"]
-
-STYLES = ("colours.css", "page.css", "parts.css", "print.css")
+_STYLES = ("colours.css", "page.css", "parts.css", "print.css")
 _VERDICTS = {
     "ready": ("good", "Ready to use"),
     "too thin": ("poor", "Too little history to be sure"),
@@ -71,12 +69,12 @@ def fill_page(template: str, *, script: str | None = None, **values: Any) -> str
     **values
         What else the template shows; everything but markup of our own is escaped.
     """
-    style = "".join(template_file(name) for name in STYLES)
-    own: dict[str, Any] = {"style": Markup(style), "style_hash": digest(style)}  # noqa: S704 - own files
+    style = "".join(_template_file(name) for name in _STYLES)
+    own: dict[str, Any] = {"style": Markup(style), "style_hash": _digest(style)}  # noqa: S704 - own files
     if script is not None:
-        text = template_file(script)
-        own |= {"script": Markup(text), "script_hash": digest(text)}  # noqa: S704 - own files
-    return environment().get_template(template).render(**own, **values)
+        text = _template_file(script)
+        own |= {"script": Markup(text), "script_hash": _digest(text)}  # noqa: S704 - own files
+    return _environment().get_template(template).render(**own, **values)
 
 
 def drawn(figure: Figure) -> tuple[Figure, list[Markup]]:
@@ -84,7 +82,7 @@ def drawn(figure: Figure) -> tuple[Figure, list[Markup]]:
     return figure, [Markup(svg) for svg in figure.svg()]  # noqa: S704 - cleaned by svg.themed
 
 
-def digest(text: str) -> str:
+def _digest(text: str) -> str:
     """What the page's policy knows its own style or script by."""
     return base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
 
@@ -133,7 +131,7 @@ def _to_review(summary: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 @cache
-def environment() -> Environment:
+def _environment() -> Environment:
     """The template engine: everything escaped, what is absent said as "not measured"."""
     made = Environment(
         loader=PackageLoader("mqlml.review.report", "templates"),
@@ -161,6 +159,6 @@ def _known(write: Any) -> Any:
     return written
 
 
-def template_file(name: str) -> str:
+def _template_file(name: str) -> str:
     """One of the package's own templates or styles."""
     return (resources.files("mqlml.review.report") / "templates" / name).read_text(encoding="utf-8")
