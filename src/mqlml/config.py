@@ -587,6 +587,12 @@ class Promotion(Section):
         return bounds
 
 
+class Wording(Section):
+    """``[reasons]``: the file with the words that reasons, reports and cards use instead of keys."""
+
+    vocabulary: str = "words.toml"
+
+
 class Output(Section):
     """``[output]``: where bundles and the MLflow store live; ``name`` is that of experiment and model in MLflow.
 
@@ -626,6 +632,7 @@ class Config(Section):
     criteria: CriteriaFile = CriteriaFile()
     review: Review = Review()
     promotion: Promotion = Promotion()
+    reasons: Wording = Wording()
     output: Output = Output()
     root: Path = Field(default=Path(), exclude=True)
 

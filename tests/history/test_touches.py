@@ -50,9 +50,9 @@ def test_read_touches_when_names_are_rare_or_many_then_they_are_folded(tmp_path:
         rare = read_touches(history, SEEN, without=[], least=2, most=MOST)["event_type"]
         many = read_touches(history, SEEN, without=[], least=1, most=MOST | {"event_type": 1})["event_type"]
         again = read_touches(history, SEEN, without=[], least=2, most=MOST)["event_type"]
-    assert (rare.names, rare.rare, rare.more) == (("visit",), 2, 0)
+    assert (rare.names, rare.others) == (("visit",), 2)
     assert list(zip(rare.lead, rare.code, rare.times, strict=True)) == [(2, OTHERS, 2), (2, 0, 1), (5, 0, 2)]
-    assert (many.names, many.rare, many.more) == (("visit",), 0, 2)
+    assert (many.names, many.others) == (("visit",), 2)
     assert again.lead.tolist() == rare.lead.tolist()
 
 

@@ -361,7 +361,7 @@ def _converts() -> dict[str, Any]:
         "least": 20, "left_out": ["call", "meeting", "email_open"], "machines": True,
         "sources": {"rows": [_rate("partner", 2310, 301, "above"), _rate("paid search", 4410, 340, "unclear"),
                              _rate("list import", 1870, 72, "below")],
-                    "rest": {"names": 7, "rare": 5, **_rate("rest", 310, 22, "unclear")}, "least": 20},
+                    "rest": {"names": 7, **_rate("rest", 310, 22, "unclear")}, "least": 20},
         "pages": {"rows": [_rate("/pricing", 3104, 512, "above"), _rate("/careers", 902, 60, "unclear")],
                   "rest": None, "least": 20},
         "offers": {"rows": [_rate("demo", 610, 190, "above"), _rate("page_view", 11020, 980, "unclear")], "rest": None,

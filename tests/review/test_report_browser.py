@@ -204,6 +204,27 @@ def test_report_when_the_rest_is_approved_then_every_wanted_criterion_has_a_deci
     assert tab.locator("#download").is_enabled()
 
 
+def test_report_when_what_converts_is_opened_then_every_part_is_there_and_hostile_names_are_text(
+    tab: Page, files: dict[str, str]
+) -> None:
+    tab.goto(files["example"])
+    tab.locator("nav a", has_text="What converts").click()
+    assert tab.url.endswith("#converts")
+    part = tab.locator("#converts")
+    assert "only a test can tell" in part.inner_text()
+    assert part.locator("figure").count() == 8
+    row = part.locator("tr", has_text="spring-fair").inner_text()
+    assert row.split() == ["spring-fair", "45,300", "252", "16", "180", "1,416", "2,831", "2,265", "to", "3,681"]
+    assert "above 9,334" in part.locator("tr", has_text="search").last.inner_text()
+    tab.locator("#converts-sources summary").focus()
+    tab.keyboard.press("Enter")
+    assert "clearly above" in tab.locator("#converts-sources table").inner_text()
+    tab.goto(files["hostile"])
+    assert HOSTILE["closing"] in part.inner_text()
+    assert HOSTILE["emoji"] in tab.locator("#converts-credit-channel svg").text_content()
+    assert part.locator("img, script, [onerror], [onmouseover]").count() == 0
+
+
 def test_report_when_printed_then_controls_stay_away(tab: Page, files: dict[str, str]) -> None:
     tab.goto(files["example"])
     tab.emulate_media(media="print")

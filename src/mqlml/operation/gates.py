@@ -174,7 +174,10 @@ def _reviewed(summary: Mapping[str, Any], criteria: Criteria, reviewed_by: str |
     missing = tuple(criterion for criterion in asked if criterion not in decided)
     if not missing:
         people = ", ".join(sorted({mark.by for mark in criteria.marks if mark.by}))
-        return Gate(name, passed=True, sentence=f"All criteria that matter are decided on by {people}.")
+        said = (
+            f"All criteria that matter are decided on by {people}." if people else "No criterion asks for a decision."
+        )
+        return Gate(name, passed=True, sentence=said)
     return Gate(
         name,
         passed=False,

@@ -15,7 +15,8 @@ from mqlml.learning.pairs import pair_notes
 from mqlml.operation.golden import make_golden_rows
 from mqlml.operation.policies import REPLAY, encode_replay
 from mqlml.operation.reference import REFERENCE, frozen_reference
-from mqlml.operation.scoring import encode_json, grade_bounds
+from mqlml.operation.scoring import COMPARISONS, encode_json, grade_bounds
+from mqlml.review.comparing import measure_comparisons
 from mqlml.review.converts import converts
 from mqlml.review.decision import decision
 from mqlml.review.drivers import drivers
@@ -71,7 +72,8 @@ def describe(learned: Learned, config: Config) -> tuple[dict[str, Any], dict[str
     used = {column.feature for column in model.encoder.columns}
     # What converts is told of snapshots whose whole horizon is known.
     mature = table if rows.mature.all() else table.filter(pa.array(rows.mature))
-    shown_drivers = drivers(explanation, sample, model.features, used, mature, rows.where(rows.mature))
+    labelled = rows.where(rows.mature)
+    shown_drivers = drivers(explanation, sample, model.features, used, mature, labelled)
     checked = difference_from_shap(model, matrix[:_CHECKED_WITH_SHAP])
     summary = _summary(learned, config, shown_drivers, checked)
     summary |= portray(learned, config, explanation)
@@ -83,6 +85,7 @@ def describe(learned: Learned, config: Config) -> tuple[dict[str, Any], dict[str
         **model.to_parts(),
         "policy.json": encode_json(learned.policy.to_dict()),
         REPLAY: encode_replay(learned.basis),
+        COMPARISONS: encode_json(measure_comparisons(model.features, mature, labelled, used=used).to_dict()),
         "grades.json": encode_json(grade_bounds(explanation)),
         "golden.json": encode_json(make_golden_rows(model)),
         "training.json": encode_json(_settings(config, learned)),
@@ -197,6 +200,7 @@ def _scorecard(learned: Learned, config: Config) -> dict[str, Any]:
         where,
         learned.policy.mqls(p, row, learned.policy.values(table)),
         None if present is None else present[own],
+        rows.lead[row],
     )
     used = {column.feature for column in model.encoder.columns}
     looked_at = [feature for feature in model.features.features if feature.name in used]

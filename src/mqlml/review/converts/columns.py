@@ -82,7 +82,7 @@ def level_table(column: pa.ChunkedArray, judged: Judged, *, least: int, overall:
     if found[told + 1]["leads"] >= least:
         shown, figures = [*shown, _NOT_STATED], [*figures, found[told + 1]]
     hidden = len(names) - told + rare
-    rest = {"names": hidden, "rare": rare, **found[told]} if hidden and found[told]["leads"] >= least else None
+    rest = {"names": hidden, **found[told]} if hidden and found[told]["leads"] >= least else None
     return {"rows": told_rows(shown, figures, overall), "rest": rest, "least": least}
 
 

@@ -134,8 +134,9 @@ def _paths(steps: Steps, judged: Judged, *, least: int, overall: float | None) -
     grid = np.full((len(who), _LONGEST_PATH), -1)
     near = rank < _LONGEST_PATH
     grid[(np.cumsum(steps.opens) - 1)[near], rank[near]] = steps.code[near]
-    ways, place = np.unique(grid, axis=0, return_inverse=True)
-    place = place.reshape(-1)
+    base = len(steps.names) + 1
+    keys, place = np.unique((grid + 1) @ base ** np.arange(_LONGEST_PATH)[::-1], return_inverse=True)
+    ways = keys[:, None] // base ** np.arange(_LONGEST_PATH)[::-1] % base - 1
     found = rates(place, judged.won[who], judged.group[who], codes=len(ways))
     order = sorted((k for k in range(len(ways)) if found[k]["leads"] >= least), key=lambda k: (-found[k]["leads"], k))
     told = order[:_MOST_PATHS]

@@ -63,11 +63,10 @@ def _table(touches: Touches, judged: Judged, *, least: int, overall: float | Non
     """Win rate of the leads that touched each name; those of most leads are told, the rest summed up."""
     told = min(len(touches.names), _MOST_ROWS)
     code = np.where((touches.code >= told) | (touches.code == OTHERS), told, touches.code)
-    pairs = np.unique(np.c_[touches.lead, code], axis=0)
-    lead = pairs[:, 0]
-    found = rates(pairs[:, 1], judged.won[lead], judged.group[lead], codes=told + 1)
-    names = len(touches.names) - told + touches.rare + touches.more
-    rest = {"names": names, "rare": touches.rare, **found[told]} if names and found[told]["leads"] >= least else None
+    lead, which = np.divmod(np.unique(touches.lead * (told + 1) + code), told + 1)
+    found = rates(which, judged.won[lead], judged.group[lead], codes=told + 1)
+    names = len(touches.names) - told + touches.others
+    rest = {"names": names, **found[told]} if names and found[told]["leads"] >= least else None
     return {"rows": told_rows(touches.names[:told], found[:told], overall), "rest": rest, "least": least}
 
 

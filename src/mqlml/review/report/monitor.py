@@ -8,11 +8,10 @@ from dataclasses import replace
 from typing import Any
 
 import altair as alt
-from markupsafe import Markup
 
 from mqlml.review.report import words
 from mqlml.review.report.figure import Figure, Spec, data, labelled_axis, layered, upright
-from mqlml.review.report.render import STYLES, digest, environment, template_file
+from mqlml.review.report.render import drawn, fill_page
 from mqlml.review.report.svg import PALETTE
 from mqlml.review.report.trust_charts import reliability
 
@@ -52,23 +51,14 @@ def render_monitor(summary: Mapping[str, Any]) -> str:
         One HTML document that needs nothing else. The same summary gives the same text.
     """
     tidy = words.tidy(summary)
-    style = "".join(template_file(name) for name in STYLES)
-    drawn = [build(tidy) for build in (_weeks, _promises)]
-    figures = {f.name: (f, [Markup(svg) for svg in f.svg()]) for f in drawn if f is not None}  # noqa: S704 - cleaned by svg.themed
+    built = [build(tidy) for build in (_weeks, _promises)]
+    figures = {figure.name: drawn(figure) for figure in built if figure is not None}
     groups = [
         (title, [c for c in words.rows(tidy, "checks") if c.get("family") == family])
         for family, title in _FAMILIES.items()
     ]
-    page = environment().get_template("monitor.html.j2")
-    return page.render(
-        s=tidy,
-        style=Markup(style),  # noqa: S704 - own files
-        style_hash=digest(style),
-        figures=figures,
-        groups=groups,
-        states=_STATES,
-        headline=_HEADLINES.get(str(tidy.get("state")), "Not measured"),
-    )
+    headline = _HEADLINES.get(str(tidy.get("state")), "Not measured")
+    return fill_page("monitor.html.j2", s=tidy, figures=figures, groups=groups, states=_STATES, headline=headline)
 
 
 def _weeks(summary: Mapping[str, Any]) -> Figure | None:

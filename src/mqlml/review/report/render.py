@@ -8,7 +8,7 @@ import json
 from collections.abc import Mapping
 from functools import cache
 from importlib import resources
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jinja2 import ChainableUndefined, Environment, PackageLoader
 from markupsafe import Markup
@@ -21,9 +21,10 @@ from mqlml.review.report.converts_charts import AGAINST, RATES
 from mqlml.review.report.definition import SIGNERS, STEPS, headline, qualities
 from mqlml.review.report.driver_charts import DIRECTIONS, MARKS, SHAPED
 
-__all__ = ["STYLES", "digest", "environment", "render_report", "template_file"]
+if TYPE_CHECKING:
+    from mqlml.review.report.figure import Figure
 
-STYLES = ("colours.css", "page.css", "parts.css", "print.css")
+_STYLES = ("colours.css", "page.css", "parts.css", "print.css")
 _VERDICTS = {
     "ready": ("good", "Ready to use"),
     "too thin": ("poor", "Too little history to be sure"),
@@ -51,16 +52,37 @@ def render_report(summary: Mapping[str, Any]) -> str:
         One HTML document that needs nothing else. The same summary gives the same text.
     """
     tidy = words.tidy(summary)
-    style = "".join(template_file(name) for name in STYLES)
-    script = template_file("report.js")
-    page = environment().get_template("report.html.j2")
-    own: dict[str, Any] = {"style": Markup(style), "script": Markup(script)}  # noqa: S704 - own files
     # A decision names its criterion exactly, however long or strange the name is.
-    own["exact"] = [json.dumps(str(driver.get("criterion", ""))) for driver in summary.get("drivers") or []]
-    return page.render(s=tidy, style_hash=digest(style), script_hash=digest(script), **own, **_view(tidy))
+    exact = [json.dumps(str(driver.get("criterion", ""))) for driver in summary.get("drivers") or []]
+    return fill_page("report.html.j2", script="report.js", s=tidy, exact=exact, **_view(tidy))
 
 
-def digest(text: str) -> str:
+def fill_page(template: str, *, script: str | None = None, **values: Any) -> str:
+    """Fill a template of a whole page with the one style of all pages and, where it has one, a script of its own.
+
+    Parameters
+    ----------
+    template : str
+        File in the folder of templates; it is given ``style``, ``style_hash``, ``script`` and ``script_hash``.
+    script : str, optional
+        File in that folder.
+    **values
+        What else the template shows; everything but markup of our own is escaped.
+    """
+    style = "".join(_template_file(name) for name in _STYLES)
+    own: dict[str, Any] = {"style": Markup(style), "style_hash": _digest(style)}  # noqa: S704 - own files
+    if script is not None:
+        text = _template_file(script)
+        own |= {"script": Markup(text), "script_hash": _digest(text)}  # noqa: S704 - own files
+    return _environment().get_template(template).render(**own, **values)
+
+
+def drawn(figure: Figure) -> tuple[Figure, list[Markup]]:
+    """A chart with its drawings as markup, as the macros show it."""
+    return figure, [Markup(svg) for svg in figure.svg()]  # noqa: S704 - cleaned by svg.themed
+
+
+def _digest(text: str) -> str:
     """What the page's policy knows its own style or script by."""
     return base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
 
@@ -69,7 +91,7 @@ def _view(summary: Mapping[str, Any]) -> dict[str, Any]:
     verdict = words.part(summary, "verdict")
     figures = all_figures(summary)
     return {
-        "figures": {name: (figure, [Markup(drawn) for drawn in figure.svg()]) for name, figure in figures.items()},  # noqa: S704 - cleaned by svg.themed
+        "figures": {name: drawn(figure) for name, figure in figures.items()},
         "verdict_tone": _VERDICTS.get(str(verdict.get("code")), ("unknown", "Not judged"))[0],
         "verdict_name": _VERDICTS.get(str(verdict.get("code")), ("unknown", "Not judged"))[1],
         "headline": headline(summary),
@@ -109,7 +131,7 @@ def _to_review(summary: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 @cache
-def environment() -> Environment:
+def _environment() -> Environment:
     """The template engine: everything escaped, what is absent said as "not measured"."""
     made = Environment(
         loader=PackageLoader("mqlml.review.report", "templates"),
@@ -137,6 +159,6 @@ def _known(write: Any) -> Any:
     return written
 
 
-def template_file(name: str) -> str:
+def _template_file(name: str) -> str:
     """One of the package's own templates or styles."""
     return (resources.files("mqlml.review.report") / "templates" / name).read_text(encoding="utf-8")
