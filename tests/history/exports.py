@@ -47,7 +47,8 @@ def salesforce_and_hubspot(sample: Path, out: Path) -> None:
         {_id("00Q", "n")} AS lead, CASE WHEN h.handed_at IS NOT NULL THEN {_id("003", "n")} END AS contact,
         CASE WHEN h.handed_at IS NOT NULL THEN {_id("006", "n")} END AS opportunity, 9000000 + n AS vid
         FROM leads AS l LEFT JOIN last AS o USING (lead_id) LEFT JOIN (
-        SELECT lead_id, min(handed_at) AS handed_at FROM '{sample}/handovers.parquet' GROUP BY ALL) AS h USING (lead_id)"""
+        SELECT lead_id, min(handed_at) AS handed_at FROM '{sample}/handovers.parquet' GROUP BY ALL) AS h
+        USING (lead_id)"""
     )
     connection.execute(
         f"CREATE TABLE deeds AS SELECT e.*, c.lead, c.contact, c.handed_at, c.vid, c.n FROM "

@@ -135,6 +135,12 @@ def _moment_text(moment: datetime | date | str | None) -> str:
     return moment_name(parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC))
 
 
+def for_spreadsheets(table: pa.Table) -> pa.Table:
+    """Make a table safe to open in a spreadsheet: text that would be a formula gets an apostrophe in front."""
+    schema = _spreadsheet_schema(table.schema)
+    return pa.Table.from_batches([_for_spreadsheets(batch, schema) for batch in table.to_batches()], schema)
+
+
 def _spreadsheet_schema(schema: pa.Schema) -> pa.Schema:
     names = _without_formulas(pa.array(schema.names, pa.string())).to_pylist()
     return pa.schema([(name, _spreadsheet_type(field.type)) for name, field in zip(names, schema, strict=True)])

@@ -8,15 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import duckdb
 import numpy as np
 
 from mqlml.config import Config
-from mqlml.errors import DataRefused, EngineError, UsageError
-from mqlml.history.discovery.looking import BUILT, look_at_folder
-from mqlml.history.discovery.proposing import Proposal, Wishes, propose
+from mqlml.errors import DataRefused, UsageError
+from mqlml.history.discovery.looking import BUILT
+from mqlml.history.discovery.proposing import Proposal, Wishes, propose_folder
 from mqlml.history.reading import read_history
-from mqlml.history.session import Session
 from mqlml.history.writing import write_table, write_text
 from mqlml.learning.horizons import win_curves
 from mqlml.learning.labels import labelled_rows
@@ -100,14 +98,7 @@ def initialise(folder: Path, *, wishes: Wishes, force: bool = False, tables_only
         )
     if tables_only and not settings.exists():
         raise UsageError(f"there is no '{settings}' yet.", hint="run without --tables-only first")
-    session = Session.open()
-    try:
-        tables, unread = look_at_folder(session, folder)
-        proposal = propose(session, tables, unread, folder=folder, wishes=wishes)
-    except duckdb.IOException as error:
-        raise EngineError(f"DuckDB failed while reading: {str(error).splitlines()[0]}.") from error
-    finally:
-        session.close()
+    proposal = propose_folder(folder, wishes=wishes)
     problems = [] if tables_only else _measure(proposal, folder)
     written = {f"{BUILT}/{name}.parquet": table for name, table in proposal.tables.items()}
     for path, table in written.items():

@@ -6,16 +6,20 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from mqlml.errors import DataRefused, Problem, shown
+import duckdb
+
+from mqlml.errors import DataRefused, EngineError, Problem, shown
 from mqlml.history.columns import listed
 from mqlml.history.discovery.columns import judge_columns
 from mqlml.history.discovery.facts import propose_facts
+from mqlml.history.discovery.looking import look_at_folder
 from mqlml.history.discovery.making import TIMES, Making, Wishes, every_part, find_formats, set_source
 from mqlml.history.discovery.outcomes import propose_outcomes
 from mqlml.history.discovery.people import leads_where
 from mqlml.history.discovery.recognising import Part, Recognised, lay_out, recognise_tables
 from mqlml.history.discovery.workshop import Workshop
 from mqlml.history.presets import folded, layouts
+from mqlml.history.session import Session
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -24,9 +28,8 @@ if TYPE_CHECKING:
 
     from mqlml.history.discovery.draft import Draft
     from mqlml.history.discovery.looking import Table
-    from mqlml.history.session import Session
 
-__all__ = ["Proposal", "Wishes", "propose"]
+__all__ = ["Proposal", "Wishes", "propose", "propose_folder"]
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,25 @@ class Proposal:
     found: Recognised
     tables: Mapping[str, pa.Table]
     unread: tuple[str, ...] = ()
+
+
+def propose_folder(folder: Path, *, wishes: Wishes) -> Proposal:
+    """Look at a folder and propose settings for it; see ``propose``.
+
+    Raises
+    ------
+    DataRefused
+    EngineError
+        Memory or disk do not suffice.
+    """
+    session = Session.open()
+    try:
+        tables, unread = look_at_folder(session, folder)
+        return propose(session, tables, unread, folder=folder, wishes=wishes)
+    except (duckdb.IOException, duckdb.OutOfMemoryException) as error:
+        raise EngineError(f"DuckDB failed while reading: {str(error).splitlines()[0]}.") from error
+    finally:
+        session.close()
 
 
 def propose(
