@@ -79,6 +79,7 @@ def test_init_when_two_systems_then_every_fact_stands_under_its_lead(salesforce:
         assert accounts[table]["used"] == accounts[table]["rows_in"] == tables[table]
 
 
+@pytest.mark.slow
 @pytest.mark.training
 def test_init_when_two_systems_then_training_needs_no_hand_editing(salesforce: Path, run: Run):
     assert run("init", salesforce, "--force").code == 0

@@ -15,6 +15,7 @@ from mqlml.errors import DataRefused, UsageError
 from mqlml.history.discovery.looking import BUILT
 from mqlml.history.discovery.proposing import Proposal, Wishes, propose_folder
 from mqlml.history.reading import read_history
+from mqlml.history.session import quoted
 from mqlml.history.writing import write_table, write_text
 from mqlml.learning.horizons import win_curves
 from mqlml.learning.labels import labelled_rows
@@ -168,6 +169,8 @@ def _repair(draft: Draft, problems: Sequence[Problem]) -> bool:
             draft.add("leads", "exclude", problem.column, f"cannot be read as it is: {problem.what}")
             draft.ask(f"[leads] exclude '{problem.column}'", problem.fix, problem.what)
             helped = True
+        elif problem.code == "blank" and problem.column == draft.values["leads"].get("created_at"):
+            helped = _only_dated(draft, problem) or helped
         elif problem.code == "no-overlap":
             section = next((s for s, v in draft.values.items() if v.get("path") == problem.file and s != "leads"), None)
             if section is not None:
@@ -177,6 +180,18 @@ def _repair(draft: Draft, problems: Sequence[Problem]) -> bool:
                 )
                 helped = True
     return helped
+
+
+def _only_dated(draft: Draft, problem: Problem) -> bool:
+    """Leave out leads without a date of creation; False where the file is not that of the leads."""
+    leads = draft.values["leads"]
+    if problem.file != leads["path"]:
+        return False
+    there = " AND ".join(filter(None, [leads.get("where"), f"{quoted(str(problem.column))} IS NOT NULL"]))
+    rows = f"{problem.count or 0:,} rows without a '{problem.column}'"
+    draft.set("leads", "where", there, f"{rows} are left out: nobody knows since when they are leads")
+    draft.ask("[leads] where", f"{rows} are left out; is there another column that says when they were created?")
+    return True
 
 
 def _learn(draft: Draft, history: History, *, folder: Path, moved: Mapping[str, str]) -> list[str]:
@@ -241,20 +256,20 @@ def _propose_capacity(draft: Draft, seen: Opened) -> None:
     if seen.moment is None or not seen.people.dated:
         return
     handed = microseconds(seen.history.handovers["handed_at"], NEVER)
-    by_hand, leads = _a_week(handed, seen.moment), _a_week(seen.people.created[seen.people.present], seen.moment)
+    by_hand = _a_week(handed[handed < seen.moment])
+    leads = _a_week(seen.people.created[seen.people.present])
+    weeks = f"in a usual one of the last {_WEEKS} weeks of the files"
     if by_hand >= 1:
-        number, why = by_hand, f"leads that sales took in a usual one of the last {_WEEKS} weeks ({by_hand:,.0f})"
+        number, why = by_hand, f"sales took {by_hand:,.0f} leads {weeks}"
     else:
-        number, why = (
-            max(1.0, _SHARE * leads),
-            f"assumed: a fifth of the {leads:,.0f} leads of a usual one of the last {_WEEKS} weeks",
-        )
+        number, why = max(1.0, _SHARE * leads), f"assumed: a fifth of the {leads:,.0f} leads that came {weeks}"
     draft.set("policy", "capacity_per_week", max(1, round(number)), why)
     draft.ask("[policy] capacity_per_week", "how many new leads can sales work in a week?", why)
 
 
-def _a_week(moments: np.ndarray[Any, np.dtype[np.int64]], as_of: int) -> float:
-    """Median number of moments in the last whole weeks."""
-    week = 7 * DAY
-    ago = (as_of - 1 - moments) // week
+def _a_week(moments: np.ndarray[Any, np.dtype[np.int64]]) -> float:
+    """Median number of moments in the last whole weeks, counted back from the latest."""
+    if not len(moments):
+        return 0.0
+    ago = (moments.max() - moments) // (7 * DAY)
     return float(np.median([int((ago == i).sum()) for i in range(_WEEKS)]))

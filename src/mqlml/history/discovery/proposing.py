@@ -85,6 +85,9 @@ def propose(
     if found.leads is None:
         raise DataRefused([_no_leads(tables, unread, folder, wishes)])
     leads = _as_named(found.leads, wishes)
+    if leads.one("id") is None:
+        what = "no column has a value of its own in every row, so nothing names a lead"
+        raise DataRefused([Problem("no-id", leads.table.name, what, "add a column 'lead_id' to the export")])
     found = Recognised(leads, found.others, found.unknown)
     formats, remarks = find_formats(found, wishes)
     zone = wishes.timezone or "UTC"

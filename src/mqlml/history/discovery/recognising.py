@@ -115,7 +115,8 @@ def fits(table: Table, layout: Layout) -> Part | None:
     seen = [f"the name of the file '{table.source.path}'"] * by_file
     seen += [f"its columns {', '.join(repr(s) for s in signs[:4])}"] * bool(signs)
     if not seen:
-        seen = [f"its columns {', '.join(repr(part.one(role)) for role in layout.needs)}"]
+        told = (*layout.needs, *(r for r in ("created_at", "outcome") if r in part.roles and r not in layout.needs))
+        seen = [f"its columns {', '.join(repr(part.one(role)) for role in told)}"]
     return replace(part, score=score, why=f"recognised by {' and '.join(seen)}")
 
 
