@@ -103,7 +103,7 @@ def _copy(
         columns = history.connection.sql(f"FROM {table}").columns
         kept = ", ".join(quoted(name) for name in columns if name != NUMBER)
         query = f"SELECT {kept} FROM {table} SEMI JOIN copied_leads USING (lead_id) WHERE {_READ[table]}"
-        rows = history.connection.execute(query, [moment] if "$1" in query else []).to_arrow_table()
+        rows = history.connection.sql(query, params=[moment] if "$1" in query else []).to_arrow_table()
     finally:
         history.connection.unregister("copied_leads")
     connection.register("rows_to_copy", rows)

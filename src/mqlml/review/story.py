@@ -103,7 +103,7 @@ def along(
     Parameters
     ----------
     steps : sequence of mapping
-        As `mqlml.history.queries.last_steps` gives them.
+        As `mqlml.history.steps.last_steps` gives them.
     chances : ndarray of float64, shape (moments,)
         Chance just after each different moment of the steps, 0..1.
     states : sequence of str
@@ -142,7 +142,7 @@ def other_ways(
     chance : float
         Of the lead as it is, 0..1.
     ways : sequence of mapping
-        Events (see `mqlml.history.queries.usual_events`).
+        Events (see `mqlml.history.steps.usual_events`).
     chances : ndarray of float64, shape (ways,)
         Chance of the same lead had it done each just now.
     done : set of str

@@ -13,8 +13,9 @@ import pyarrow as pa
 
 from mqlml.errors import UsageError, shown
 from mqlml.history.copies import copied, copy_id
-from mqlml.history.queries import last_steps, recent_events, usual_events
+from mqlml.history.queries import recent_events
 from mqlml.history.reading import read_history
+from mqlml.history.steps import last_steps, usual_events
 from mqlml.history.writing import write_text
 from mqlml.learning.moments import LONG_AGO
 from mqlml.learning.snapshots import NEVER, as_microseconds, mark_table

@@ -85,6 +85,9 @@ capacity_per_week = {capacity}{space}# about one eighth of the leads that come i
 # when = {{column = "industry", value = "education"}}
 # then = "never"
 
+# [reasons]
+# vocabulary = "words.toml"        # what reasons call events, columns and assets; read where it is there, see the docs
+
 # [promotion]                      # before a challenger replaces the model in use: docs/retraining.md
 # weeks = 13                       # newest weeks with known outcomes that both are compared on
 # worse_by_at_most = 0.02          # the challenger's log loss may be 2 % worse, with 95 % confidence

@@ -51,6 +51,7 @@ def render_lead(story: Mapping[str, Any]) -> str:
         tier=_TIERS.get(str(words.part(tidy, "score").get("tier"))),
         steps=[_step(step) for step in reversed(words.rows(tidy, "timeline"))],
         theme_rows=[[t["theme"], f"{t['contribution']:+.3f}".replace("-", "−")] for t in words.rows(tidy, "themes")],
+        reviewed=words.reviewed(tidy.get("review")),
         points=points,
     )
 
