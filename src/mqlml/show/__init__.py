@@ -5,6 +5,7 @@ from __future__ import annotations
 from mqlml.show.lead import explained
 from mqlml.show.monitored import imported, monitored
 from mqlml.show.promotions import compared, promoted, retrained, rolled_back
+from mqlml.show.started import doctor, started
 from mqlml.show.steps import progress
 from mqlml.show.texts import backtested, check, demonstrated, scored, threshold, trained
 
@@ -13,6 +14,7 @@ __all__ = [
     "check",
     "compared",
     "demonstrated",
+    "doctor",
     "explained",
     "imported",
     "monitored",
@@ -21,6 +23,7 @@ __all__ = [
     "retrained",
     "rolled_back",
     "scored",
+    "started",
     "threshold",
     "trained",
 ]
