@@ -28,7 +28,11 @@ __all__ = ["COMMANDS"]
 @config_option
 @as_of_option
 @model_option
-@click.option("--out", type=click.Path(path_type=Path), required=True, help=".parquet, .csv, .duckdb or a folder.")
+@click.option(
+    "--out",
+    help=".parquet, .csv, .duckdb, a folder, or postgresql://user@host/base#table. "
+    "Default: the first of [output] scores.",
+)
 @click.option(
     "--previous", type=click.Path(path_type=Path), help="Earlier scores (Parquet): `change` compares with them."
 )
@@ -37,16 +41,22 @@ __all__ = ["COMMANDS"]
 @click.option(
     "--contributions", type=click.Path(path_type=Path), help="Also write every contribution (.parquet, .csv)."
 )
+@click.option(
+    "--handoff",
+    type=click.Path(path_type=Path),
+    help="Folder for lists of who is new, stays and leaves, one a recipient. Default: that of [handoff].",
+)
 @json_option
 def score(
     *,
     config_path: str,
     as_of: str | None,
     model: str | None,
-    out: Path,
+    out: str | None,
     previous: Path | None,
     no_reasons: bool,
     contributions: Path | None,
+    handoff: Path | None,
     as_json: bool,
     **engine: Any,
 ) -> None:
@@ -61,12 +71,13 @@ def score(
     with progress:
         done = run(
             load(config_path),
-            out=out,
+            out=out if out is None or "://" in out else Path(out),
             as_of=as_of,
             model=model,
             previous=previous,
             reasons=not no_reasons,
             contributions=contributions,
+            handoff=handoff,
             engine=engine_of(**engine),
             progress=progress,
         )

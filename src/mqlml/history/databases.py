@@ -55,12 +55,12 @@ def upsert_table(
     try:
         with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as folder:
             staged = Path(folder) / "rows.parquet"
-            _stage(batches, schema, staged)
+            stage_rows(batches, schema, staged)
             with duckdb.connect(
                 config={"temp_directory": folder, "autoinstall_known_extensions": "false"}
             ) as connection:
                 connection.execute(f"CREATE VIEW incoming AS SELECT * FROM read_parquet({_text(str(staged))})")
-                rows = _check_keys(connection, path, key)
+                rows = _check_keys(connection, str(path), key)
                 if before_commit is not None:
                     before_commit(rows)
                 with _target(path, Path(folder)) as file:
@@ -76,20 +76,34 @@ def upsert_table(
         ) from error
 
 
-def _stage(batches: Iterable[pa.RecordBatch], schema: pa.Schema, staged: Path) -> None:
+def stage_rows(batches: Iterable[pa.RecordBatch], schema: pa.Schema, staged: Path) -> None:
+    """Collect rows in a Parquet file; memory holds one row group."""
     with table_writer(staged, schema) as add:
         for batch in batches:
             add(pa.Table.from_batches([batch]).select(schema.names))
 
 
-def _check_keys(connection: duckdb.DuckDBPyConnection, path: Path, key: Sequence[str]) -> int:
+def check_staged(staged: Path, *, where: str, key: Sequence[str]) -> int:
+    """Count staged rows.
+
+    Raises
+    ------
+    DataRefused
+        A key column has nulls, or a key stands twice; ``where`` names the place they were meant for.
+    """
+    with duckdb.connect(config={"autoinstall_known_extensions": "false"}) as connection:
+        connection.execute(f"CREATE VIEW incoming AS SELECT * FROM read_parquet({_text(str(staged))})")
+        return _check_keys(connection, where, key)
+
+
+def _check_keys(connection: duckdb.DuckDBPyConnection, where: str, key: Sequence[str]) -> int:
     """Count the rows; refuse keys that no primary key could hold."""
     columns = ", ".join(_name(column) for column in key)
     nulls = ", ".join(f"count(*) - count({_name(column)})" for column in key)
     total, *missing = _row(connection, f"SELECT count(*), {nulls} FROM incoming")
     fix = "write to Parquet or CSV instead"
     problems = [
-        Problem("null-key", str(path), "has no value but is part of the key", fix, name, count, total)
+        Problem("null-key", where, "has no value but is part of the key", fix, name, count, total)
         for name, count in zip(key, missing, strict=True)
         if count
     ]
@@ -97,7 +111,7 @@ def _check_keys(connection: duckdb.DuckDBPyConnection, path: Path, key: Sequence
     (repeated,) = _row(connection, f"SELECT coalesce(sum(n), 0)::BIGINT FROM ({grouped})")
     if repeated and not problems:
         what = f"the same ({', '.join(key)}) more than once"
-        problems.append(Problem("dup-key", str(path), what, "give each key one row", count=repeated, total=total))
+        problems.append(Problem("dup-key", where, what, "give each key one row", count=repeated, total=total))
     if problems:
         raise DataRefused(problems)
     return int(total)
