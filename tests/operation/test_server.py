@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
-import signal
-import subprocess
-import sys
-import time
 from datetime import UTC, datetime
 
 import pytest
+from operation.killing import kill_runs
 from operation.test_sinks import KEY, MARCH, SCHEMA, batch
 from postgres_server import ESCAPED, PASSWORD
 
@@ -21,37 +16,6 @@ from mqlml.operation.sinks import write_scores
 pytestmark = pytest.mark.slow  # `make test-engines` runs them, as the drivers are not in requirements.lock
 
 MANIFEST = {"as_of": MARCH, "model_version": "m1", "policy_version": "p1", "rows_in": 3}
-
-# Imports once, then writes in a child of its own whenever a line says the run's number.
-FORKS = """
-import os, sys
-from datetime import UTC, datetime
-import pyarrow as pa
-import adbc_driver_postgresql.dbapi, duckdb
-from mqlml.operation.sinks import write_scores
-
-out, rows = sys.argv[1], int(sys.argv[2])
-march = datetime(2026, 3, 1, tzinfo=UTC)
-schema = pa.schema([("lead_id", pa.string()), ("as_of", pa.timestamp("us", "UTC")), ("probability", pa.float64()),
-                    ("model_version", pa.string()), ("policy_version", pa.string())])
-
-def batches(run):
-    for start in range(0, rows, 1000):
-        n = min(1000, rows - start)
-        yield pa.RecordBatch.from_arrays([pa.array([f"L{i}" for i in range(start, start + n)]),
-            pa.array([march] * n, schema.field("as_of").type), pa.array([float(run)] * n),
-            pa.array(["m1"] * n), pa.array(["p1"] * n)], schema=schema)
-
-for line in sys.stdin:
-    run = line.strip()
-    child = os.fork()
-    if child == 0:
-        manifest = {"as_of": march, "model_version": "m1", "policy_version": "p1", "run": run}
-        write_scores(batches(run), schema, out, manifest=manifest)
-        os._exit(0)
-    print(child, flush=True)
-    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
-"""
 
 
 def change(url, statements):
@@ -151,40 +115,6 @@ def test_write_scores_when_the_connection_is_cut_while_rows_are_copied_then_old_
     assert read(url, "SELECT lead_id, probability FROM scores") == [("a", 0.25)]
 
 
-def killed(url, kills, rows, *, share):
-    """Kill runs at moments spread over their course; each leaves all rows of the old run or all of the new."""
-    ended = []
-    with subprocess.Popen(
-        [sys.executable, "-c", FORKS, url, str(rows)], stdin=-1, stdout=-1, text=True, bufsize=1
-    ) as forks:
-
-        def begin(run):
-            forks.stdin.write(f"{run}\n")
-            return int(forks.stdout.readline())
-
-        def finish():
-            return int(forks.stdout.readline())
-
-        begin(0)
-        assert finish() == 0
-        begun = time.monotonic()
-        begin(0)
-        assert finish() == 0
-        took = time.monotonic() - begun
-        for number in range(1, kills + 1):
-            child = begin(number)
-            time.sleep(took * share(number))
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(child, signal.SIGKILL if number % 2 else signal.SIGTERM)
-            ended.append(finish())
-            check_whole(url, number, rows)
-        begin(-1)
-        assert finish() == 0
-        forks.stdin.close()
-    assert read(url, "SELECT DISTINCT probability FROM scores") == [(-1.0,)]
-    return ended
-
-
 def check_whole(url, number, rows):
     found = read(url, "SELECT probability, count(*), count(DISTINCT lead_id) FROM scores GROUP BY 1")
     told = json.loads(read(url, "SELECT manifest FROM scores_manifests")[0][0])["run"]
@@ -192,11 +122,11 @@ def check_whole(url, number, rows):
 
 
 def test_write_scores_when_killed_then_postgres_holds_one_whole_run(url):
-    ended = killed(url, 5, 3_000, share=lambda n: n / 6)
+    ended = kill_runs(url, 5, 3_000, share=lambda n: n / 6, check=lambda n: check_whole(url, n, 3_000))
     assert len(ended) == 5
 
 
 @pytest.mark.crashes
 def test_write_scores_when_killed_200_times_then_postgres_holds_one_whole_run(url):
-    ended = killed(url, 200, 20_000, share=lambda n: (n % 41) / 40)
+    ended = kill_runs(url, 200, 20_000, share=lambda n: (n % 41) / 40, check=lambda n: check_whole(url, n, 20_000))
     assert ended.count(0) < 150  # most were killed on the way

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -99,7 +100,25 @@ def explain(*, lead_id: str, config_path: str, as_of: str | None, model: str | N
     tell_result(found, show.explained(found), as_json=as_json)
 
 
+@click.command()
+@click.argument("lead_id")
+@config_option
+@click.option("--also", multiple=True, metavar="PLACE", help="Another file, folder or postgresql:// table to look in.")
+@json_option
+def forget(*, lead_id: str, config_path: str, also: Sequence[str], as_json: bool) -> None:
+    """Erase a person from all that is kept, and keep them from being learned from or scored again.
+
+    \b
+    Example: mqlml forget 0042 --also contributions.parquet
+    """
+    from mqlml.workflows.forgetting import forget as run
+
+    found = run(load(config_path), lead_id, also=also)
+    tell_result(found, show.forgotten(found), as_json=as_json)
+
+
 COMMANDS = (
     score,
     explain,
+    forget,
 )

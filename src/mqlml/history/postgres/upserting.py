@@ -16,7 +16,7 @@ from mqlml.history.postgres.address import Address
 from mqlml.history.postgres.connecting import Cursor, transaction
 from mqlml.history.session import literal, quoted
 
-__all__ = ["Incoming", "delete_rows", "upsert"]
+__all__ = ["Incoming", "columns_of_table", "place_of", "upsert"]
 
 _BATCH_ROWS = 65_536
 _LONGEST_WAIT = "60s"
@@ -100,30 +100,13 @@ def upsert(address: Address, tables: Sequence[Incoming]) -> list[int]:
     return rows
 
 
-def delete_rows(address: Address, *, table: str, column: str, value: str) -> int | None:
-    """Delete the rows of a value, in one transaction.
-
-    Returns
-    -------
-    int or None
-        How many there were; None where there is no such table, or it has no such column.
-    """
-    place = _place(table)
-    with transaction(address) as cursor:
-        cursor.execute(_COLUMNS.format(table=literal(place)))
-        if column not in {name for name, _ in cursor.fetchall()}:
-            return None
-        cursor.execute(f"DELETE FROM {place} WHERE {quoted(column)} = $1 RETURNING 1", (value,))
-        return len(cursor.fetchall())
-
-
 def _write(cursor: Cursor, address: Address, incoming: Incoming, staged: Path, *, waiting: str) -> None:
-    place, names = _place(incoming.table), [quoted(name) for name in incoming.schema.names]
+    place, names = place_of(incoming.table), [quoted(name) for name in incoming.schema.names]
     columns = ", ".join(f"{quoted(name)} {kind}" for name, kind in _columns_of(incoming.schema).items())
     key = ", ".join(quoted(name) for name in incoming.key)
     # one writer at a time, also while neither has made the table yet
     cursor.execute(f"SELECT pg_advisory_xact_lock(hashtextextended({literal('mqlml ' + place)}, 0))")
-    if not _existing(cursor, place):
+    if not columns_of_table(cursor, place):
         cursor.execute(f"CREATE TABLE {place} ({columns}, PRIMARY KEY ({key}))")
     _check_table(cursor, address, incoming)
     cursor.execute(f"CREATE TEMPORARY TABLE {waiting} ({columns}) ON COMMIT DROP")
@@ -138,15 +121,16 @@ def _write(cursor: Cursor, address: Address, incoming: Incoming, staged: Path, *
     )
 
 
-def _existing(cursor: Cursor, place: str) -> dict[str, str]:
+def columns_of_table(cursor: Cursor, place: str) -> dict[str, str]:
+    """Names and types of the columns of a quoted table; empty where there is none."""
     cursor.execute(_COLUMNS.format(table=literal(place)))
     return dict(cursor.fetchall())
 
 
 def _check_table(cursor: Cursor, address: Address, incoming: Incoming) -> None:
     """Refuse a table of another form; one that does not exist yet fits."""
-    place, where = _place(incoming.table), address.naming(incoming.table).shown
-    existing = _existing(cursor, place)
+    place, where = place_of(incoming.table), address.naming(incoming.table).shown
+    existing = columns_of_table(cursor, place)
     if not existing:
         return
     problems = []
@@ -167,7 +151,7 @@ def _check_table(cursor: Cursor, address: Address, incoming: Incoming) -> None:
         raise DataRefused(problems)
 
 
-def _place(table: str) -> str:
+def place_of(table: str) -> str:
     """Quote ``table`` or ``schema.table``."""
     return ".".join(quoted(part) for part in table.split(".", 1))
 
