@@ -73,8 +73,8 @@ def test_write_handoff_when_recipients_are_named_anyhow_then_each_has_a_file_of_
     told = write_handoff(rows(*LEADS, **carried), tmp_path / "lists", settings, facts=FACTS)
     files = {entry["recipient"]: entry["file"] for entry in told["recipients"]}
     assert len(set(files.values())) == 5
-    assert {name.lower() for name in files.values()} == set(files.values())
-    assert files["sued"] == "sued.csv"
+    assert len({name.lower() for name in files.values()}) == 5  # also where a disk ignores capitals
+    assert files["Süd"] == "S-d.csv"
     assert files[""] == "without-recipient.csv"
     assert {p.name for p in (tmp_path / "lists").iterdir()} == {*files.values(), "handoff.json"}
     assert [p.name for p in tmp_path.iterdir()] == ["lists"]

@@ -5,8 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -99,7 +101,7 @@ def write_handoff(rows: pa.Table, folder: Path, handoff: Handoff, *, facts: Mapp
         staged = stack.enter_context(publish(folder / MANIFEST))  # entered first, so it takes its place last
         for (_, file), part in sorted(lists.items()):
             _write_list(part.select(list(names)), names, stack, folder / file)
-        text = json.dumps(manifest, indent=2, ensure_ascii=False, sort_keys=True, default=str)
+        text = json.dumps(manifest, indent=2, ensure_ascii=False, sort_keys=True, default=_plain)
         staged.write_text(text + "\n", encoding="utf-8")
     for gone in sorted(before - {str(entry["file"]) for entry in told}):
         (folder / gone).unlink(missing_ok=True)
@@ -141,25 +143,32 @@ def _by_recipient(rows: pa.Table, recipient: str | None) -> dict[tuple[str, str]
     if recipient is None:
         return {(_ALL, f"{_ALL}.csv"): rows}
     values: Sequence[str | None] = rows[recipient].to_pylist()
-    places: dict[str | None, list[int]] = {}
+    places: dict[str, list[int]] = {}
     for place, value in enumerate(values):
-        places.setdefault(value or None, []).append(place)
-    return {(who or "", _file_name(who)): rows.take(found) for who, found in places.items()}
+        places.setdefault(value or "", []).append(place)
+    files = _file_names(places)
+    return {(who, files[who]): rows.take(found) for who, found in places.items()}
 
 
-def _file_name(recipient: str | None) -> str:
-    """A name for any text; where signs had to go, a part of its hash keeps two recipients apart."""
-    if recipient is None:
-        return f"{_NOBODY}.csv"
-    plain = _NOT_IN_NAMES.sub("-", recipient).strip("-.")[:60]
-    if plain == recipient and plain.lower() == plain and plain != _NOBODY:
-        return f"{plain}.csv"
-    return f"{plain.lower() or 'recipient'}-{hashlib.sha256(recipient.encode()).hexdigest()[:8]}.csv"
+def _file_names(recipients: Iterable[str]) -> dict[str, str]:
+    """A plain name for any text; where two would share one, capitals aside, a part of their hashes parts them."""
+    plain = {who: _NOT_IN_NAMES.sub("-", who).strip("-.")[:60] for who in recipients}
+    folded = Counter(name.lower() for name in plain.values())
+    names = {}
+    for who, name in plain.items():
+        if who and (not name or folded[name.lower()] > 1 or name.lower() == _NOBODY):
+            name = f"{name or 'recipient'}-{hashlib.sha256(who.encode()).hexdigest()[:8]}"
+        names[who] = f"{name or _NOBODY}.csv"
+    return names
 
 
 def _counts(part: pa.Table) -> dict[str, int]:
     words = part["change"].to_pylist()
     return {change: words.count(change) for change in CHANGES}
+
+
+def _plain(value: object) -> str:
+    return value.isoformat() if isinstance(value, date) else str(value)
 
 
 def _files_of(folder: Path) -> set[str]:

@@ -77,6 +77,18 @@ capacity_per_week = {capacity}{space}# about one eighth of the leads that come i
 # name = "students"
 # when = {{column = "industry", value = "education"}}
 # then = "never"
+
+# [handoff]                        # lists for those who take the leads; see also: mqlml score --handoff FOLDER
+# folder = "lists"                 # write them with every scoring
+# recipient = "country"            # one file for each value
+# columns = ["job_title"]          # of the leads, to carry along; consent = "may_be_mailed"
+# preset = "salesforce"            # or "hubspot", "dynamics365"
+
+# [suppress]
+# path = "suppress.csv"            # ids that are neither learned from nor scored; mqlml forget adds to it
+
+# [output]
+# scores = ["scores.parquet"]      # where score writes without --out; forget looks at all of them
 """
 
 
