@@ -39,13 +39,19 @@ def test_address_when_two_tables_are_named_then_usage_error_without_the_password
 
 
 @pytest.mark.parametrize(
-    "text", ["postgresql://u:pa/ss@h:x/d", "postgresql://u:pw@[::1/d", "postgresql://u:pw@h:99999/d"]
+    "text", ["postgresql://u:pa/ss@h:x/d", "postgresql://u:pw@[::1/d", "postgresql://u:pw@h:999999/d"]
 )
 def test_address_when_it_cannot_be_read_then_usage_error_without_the_password(text):
     with pytest.raises(UsageError, match="cannot be read as an address") as error:
         Address.of(text)
     assert "pw" not in str(error.value)
     assert "ss@" not in str(error.value)
+
+
+def test_address_when_there_are_several_hosts_then_all_are_tried_by_libpq():
+    address = Address.of("postgresql://u:pw@a:5432,[::1]:5433,c/d#t")
+    assert address.shown == "postgresql://u@a:5432,[::1]:5433,c/d#t"
+    assert "u:pw@a:5432,[::1]:5433,c/d" in address.url
 
 
 def test_address_when_shown_by_python_then_the_password_is_not():

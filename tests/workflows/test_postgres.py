@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -39,12 +38,22 @@ def test_score_when_leads_and_scores_are_in_postgres_then_equal_to_files(
         assert PASSWORD not in text
         assert ESCAPED not in text
 
+    lead = expected[0]["lead_id"]
+    (copy / "suppress.csv").write_text("lead_id\n")
+    more = f'\n[suppress]\npath = "suppress.csv"\n[output]\nscores = ["{postgres.url}"]\n'
+    config.write_text(config.read_text() + more)
+    forgot = run("forget", lead, "--config", config, "--json")
+    assert (forgot.code, forgot.json["erased"]) == (0, 1), forgot.err
+    with psycopg.connect(postgres.url) as connection:
+        assert connection.execute("SELECT count(*) FROM scores WHERE lead_id = %s", [lead]).fetchone() == (0,)
+    assert ESCAPED not in forgot.out + forgot.err
+
     bare = postgres.url.replace(f":{ESCAPED}", "")
-    monkeypatch.setitem(os.environ, "PGPASSWORD", PASSWORD)
+    monkeypatch.setenv("PGPASSWORD", PASSWORD)
     again = run("score", "--config", config, "--as-of", AS_OF, "--out", f"{bare}?table=scores")
     assert again.code == 0, again.err
-    monkeypatch.setitem(os.environ, "PGPASSWORD", "no-longer-right")
-    refused = run("score", "--config", config, "--as-of", AS_OF, "--out", f"{bare}?table=scores", "--debug")
+    monkeypatch.setenv("PGPASSWORD", "no-longer-right")
+    refused = run("score", "--config", config, "--as-of", AS_OF, "--out", f"{bare}?table=scores")
     assert refused.code == 5
     assert "password authentication failed" in refused.err
     assert "no-longer-right" not in refused.err

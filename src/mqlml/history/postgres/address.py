@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass, field
 from urllib.parse import SplitResult, parse_qsl, quote, unquote, urlencode, urlsplit, urlunsplit
 
 from mqlml.errors import UsageError, masked
 
 SCHEMES = ("postgresql://", "postgres://")
+_HOST = re.compile(r"(\[[^\]]*\]|[^:\[\]]*)(:\d{0,5})?")
 _ESCAPE = "write signs such as @ : / # % in its parts as %40 %3A %2F %23 %25, or set PGPASSWORD"
 
 
@@ -57,9 +59,11 @@ class Address:
         """
         try:
             parts = urlsplit(text)
-            _ = parts.port
         except ValueError:
-            raise UsageError(f"'{masked(text)}' cannot be read as an address.", hint=_ESCAPE) from None
+            parts = None
+        if parts is None or not all(map(_HOST.fullmatch, parts.netloc.rpartition("@")[2].split(","))):
+            # a sign that was not escaped may have made a part of the password look like a host
+            raise UsageError(f"'{masked(text)}' cannot be read as an address.", hint=_ESCAPE)
         options = parse_qsl(parts.query, keep_blank_values=True)
         tables = [value for name, value in options if name == "table"]
         tables += [unquote(parts.fragment)] if parts.fragment else []
