@@ -92,7 +92,7 @@ def test_modules_say_what_they_are_and_postpone_annotations():
     assert missing == []
 
 
-def test_only_the_command_line_prints_and_nothing_reads_the_clock():
+def test_only_the_command_line_prints_and_reads_the_clock_for_the_record():
     clocks = {"now", "utcnow", "today", "time", "time_ns"}
     found = []
     for path in MODULES:
@@ -100,9 +100,13 @@ def test_only_the_command_line_prints_and_nothing_reads_the_clock():
             if not isinstance(node, ast.Call):
                 continue
             called = ast.unparse(node.func)
-            if called == "print" and path.relative_to(ROOT / "src/mqlml").parts[0] not in {"cli.py", "cli"}:
+            command_line = path.is_relative_to(ROOT / "src/mqlml/cli")
+            if called == "print" and not command_line:
                 found.append(f"{path.relative_to(ROOT)}:{node.lineno} prints")
             owner, _, name = called.rpartition(".")
+            # Who promoted what, and when, is kept; no result depends on it.
+            if path.name == "promoting.py" and command_line:
+                continue
             if name in clocks and owner.split(".")[-1] in {"datetime", "date", "time", "Timestamp", "pd"}:
                 found.append(f"{path.relative_to(ROOT)}:{node.lineno} reads the clock")
     assert found == []

@@ -127,7 +127,9 @@ class Source(Section):
 class Leads(Source):
     """``[leads]``: who the leads are and what is known of their columns.
 
-    ``created_at = ""`` says that the history has no dates; ``order`` may then name a column to sort by.
+    ``created_at = ""`` says that the history has no dates; ``order`` may then name a column to sort by. ``sensitive``
+    columns are no features; the report shows how their groups fare. ``budget`` and ``authority`` name the columns that
+    tell whether a lead can pay and can decide; without them they are recognised by their names.
     """
 
     id: str = "lead_id"
@@ -139,6 +141,8 @@ class Leads(Source):
     state: Names = ()
     exclude: Names = ()
     sensitive: Names = ()
+    budget: Names | None = None
+    authority: Names | None = None
     order: str | None = None
     missing: Names = ()
 
@@ -246,7 +250,11 @@ class Stages(Source):
 
 
 class Handovers(Source):
-    """``[handovers]``: when a lead went to sales and what sales said."""
+    """``[handovers]``: when a lead went to sales and what sales said.
+
+    ``touch_within_days`` is the time in which sales is to touch a lead, and ``region`` a column of the leads:
+    ``mqlml monitor`` tells by both what became of hand-overs.
+    """
 
     lead_id: str = "lead_id"
     handed_at: str = "handed_at"
@@ -257,6 +265,8 @@ class Handovers(Source):
     reason: str = "reason"
     first_touch_at: str = "first_touch_at"
     policy_version: str = "policy_version"
+    touch_within_days: Annotated[float, Field(gt=0, le=365)] = 2.0
+    region: str | None = None
 
 
 class Links(Source):
@@ -268,7 +278,11 @@ class Links(Source):
 
 
 class Spend(Source):
-    """``[spend]``: what campaigns cost."""
+    """``[spend]``: what campaigns cost, one row a campaign and period; told in the report, never learned from.
+
+    A period ends where the next one of any campaign begins. Campaigns are matched to the column ``campaign`` of the
+    leads (or ``utm_campaign``), else to the first campaign among a lead's events.
+    """
 
     campaign: str = "campaign"
     period_start: str = "period_start"
@@ -593,14 +607,62 @@ class CriteriaFile(Section):
     path: str = "criteria.toml"
 
 
+class Review(Section):
+    """``[review]``: what marketing and sales agree on beside the model; it stands in the MQL definition of the report.
+
+    ``owner`` answers for the definition and looks at it again ``review_every_days`` after the training's ``--as-of``;
+    sales touches an MQL first within ``follow_up_days``, and rejects one for one of ``rejection_reasons``.
+    """
+
+    owner: Annotated[str, Field(min_length=1, max_length=120)] | None = None
+    review_every_days: Annotated[int, Field(ge=1, le=3650)] = 90
+    follow_up_days: Annotated[float, Field(gt=0, le=365)] | None = None
+    rejection_reasons: Names = ()
+
+
+class Promotion(Section):
+    """``[promotion]``: what a challenger must show before it replaces the bundle in use (docs/retraining.md).
+
+    Both are compared on the snapshots of the newest ``weeks`` whose outcomes are known. The challenger's log loss may
+    be ``worse_by_at_most`` of the champion's (0.02 is 2 %), with 95 % confidence; its won leads for each one promised
+    (``observed_over_expected``) and its calibration ``slope`` must not lie surely outside these bounds. With
+    ``automatic = true`` ``mqlml retrain`` promotes a challenger that passes every gate.
+    """
+
+    weeks: Annotated[int, Field(ge=1, le=104)] = 13
+    worse_by_at_most: Annotated[float, Field(ge=0, lt=1)] = 0.02
+    observed_over_expected: Annotated[tuple[float, float], Strict(False)] = (0.8, 1.25)
+    slope: Annotated[tuple[float, float], Strict(False)] = (0.7, 1.4)
+    automatic: bool = False
+
+    @field_validator("observed_over_expected", "slope")
+    @classmethod
+    def _bounds_hold_one(cls, bounds: tuple[float, float]) -> tuple[float, float]:
+        if not 0 <= bounds[0] < 1 < bounds[1]:
+            raise ValueError(f"bounds are a number from 0 to below 1 and one above 1, not {list(bounds)}")
+        return bounds
+
+
+class Wording(Section):
+    """``[reasons]``: the file with the words that reasons, reports and cards use instead of keys."""
+
+    vocabulary: str = "words.toml"
+
+
 class Output(Section):
-    """``[output]``: where bundles and the MLflow store live, and which files and tables hold scores.
+    """``[output]``: where bundles and the MLflow store live; ``name`` is that of experiment and model in MLflow.
 
     The first of ``scores`` is where ``mqlml score`` writes without ``--out``. ``mqlml forget`` looks at all of them,
     and at the folders ``backtests``.
+
+    Examples
+    --------
+    >>> Output(name="leads-emea").models
+    'models'
     """
 
     models: str = "models"
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._-]{0,63}$")] = "mqlml"
     scores: Names = ()
     backtests: Names = ("backtest",)
     _whole: tuple[str, ...] = PrivateAttr(())
@@ -642,6 +704,9 @@ class Config(Section):
     policy: Policy = Policy()
     handoff: Handoff | None = None
     criteria: CriteriaFile = CriteriaFile()
+    review: Review = Review()
+    promotion: Promotion = Promotion()
+    reasons: Wording = Wording()
     output: Output = Output()
     root: Path = Field(default=Path(), exclude=True)
 

@@ -310,6 +310,23 @@ def test_tables_when_all_are_configured_then_relations_of_the_contract(tmp_path:
         ]
 
 
+def test_spend_when_a_cost_is_below_zero_or_missing_then_set_aside_with_its_place(tmp_path: Path) -> None:
+    spend = "campaign,period_start,cost\nspring,2024-01-01,10\nspring,2024-01-01,10\nfair,2024-01-01,-5\nfair,,7\n"
+    files = {"leads.csv": LEADS, "outcomes.csv": OUTCOMES, "spend.csv": spend}
+    with reading(tmp_path, files, spend={"path": "spend.csv", "max_quarantined_share": 0.5}) as history:
+        assert history.connection.sql("SELECT campaign, cost FROM spend").fetchall() == [("spring", 10.0)]
+        assert account(history, "spend").quarantined == 2
+        assert account(history, "spend").skipped == {"duplicate": 1}
+        rows = history.quarantine.select(["line", "reason"]).to_pylist()
+        assert {"line": 4, "reason": "the cost is below zero"} in rows
+        assert any("spend.csv: 1 of 4 rows set aside (column 'cost')" in note for note in history.notes)
+    with (
+        pytest.raises(DataRefused, match="the cost is below zero"),
+        reading(tmp_path, files, spend={"path": "spend.csv"}),
+    ):
+        pass
+
+
 def test_rows_when_shuffled_then_same_history(tmp_path: Path) -> None:
     head, *rows = LEADS.splitlines()
     shuffled = "\n".join([head, *reversed(rows)]) + "\n"

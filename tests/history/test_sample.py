@@ -17,7 +17,7 @@ from mqlml.history.sample import AS_OF, write_sample
 from mqlml.history.sample.journey import draw_journey, win_probability
 from mqlml.history.sample.people import draw_people
 
-TABLES = ("leads", "events", "outcomes", "history", "stages", "handovers")
+TABLES = ("leads", "events", "outcomes", "history", "stages", "handovers", "spend")
 
 
 def digests(out: Path) -> dict[str, str]:
@@ -88,8 +88,16 @@ def test_sample_when_settings_were_edited_then_nothing_is_touched(tmp_path: Path
 
 def test_ids_when_joined_then_unique_and_known(world: duckdb.DuckDBPyConnection) -> None:
     assert value(world, "SELECT count(DISTINCT lead_id) FROM leads") == 6_000
-    for table in TABLES[1:]:
+    for table in TABLES[1:-1]:
         assert value(world, f"SELECT count(*) FROM {table} ANTI JOIN leads USING (lead_id)") == 0
+    assert value(world, "SELECT count(*) FROM spend ANTI JOIN leads USING (campaign)") == 0
+    assert (
+        value(
+            world,
+            "SELECT count(*) FROM leads WHERE campaign IS NOT NULL AND campaign NOT IN (SELECT campaign FROM spend)",
+        )
+        == 0
+    )
 
 
 @pytest.mark.parametrize(
@@ -103,6 +111,7 @@ def test_ids_when_joined_then_unique_and_known(world: duckdb.DuckDBPyConnection)
         ("stages", "entered_at"),
         ("handovers", "handed_at"),
         ("handovers", "first_touch_at"),
+        ("spend", "period_start"),
     ],
 )
 def test_times_when_compared_with_the_end_then_all_before(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
@@ -138,3 +139,22 @@ def test_fit_encoder_when_few_rows_differ_from_the_most_common_number_then_it_is
     table = pa.table({"lead.size": np.where(np.arange(100) < usual, 7.0, np.arange(100.0))})
     encoder = fit_encoder(table, [feature("lead.size")], lead=LEADS, min_leads=least)
     assert bool(encoder.columns) == kept
+
+
+def test_fit_encoder_when_titles_differ_from_lead_to_lead_then_their_groups_are_columns() -> None:
+    titles = [f"{rank} {i}" for i in range(20) for rank in ("Head of Sales", "Software Engineer", "Wizard")]
+    table = pa.table({"lead.title": text([*titles, None, "Wizard 3"])})
+    title = replace(feature("lead.title", kind="category"), criterion="title")
+    found = fit_encoder(table, [title], lead=np.arange(62), min_leads=10)
+    named = {(c.view, c.level): j for j, c in enumerate(found.columns) if c.kind == "level"}
+    assert set(named) == {
+        ("seniority", "director"), ("seniority", "specialist"), ("seniority", "unrecognised"),
+        ("function", "sales"), ("function", "it and engineering"), ("function", "unrecognised"),
+    }  # fmt: skip
+    new = pa.table({"lead.title": text(["Head of Magic", None])})
+    matrix = found.transform(new)
+    assert matrix[0, named["seniority", "director"]] == 1, "a title never seen is still read"
+    assert matrix[0, named["function", "unrecognised"]] == 1
+    assert not matrix[1, list(named.values())].any()
+    assert found.levels("lead.title") == frozenset()
+    assert Encoder.from_dict(json.loads(json.dumps(found.to_dict()))) == found

@@ -15,12 +15,21 @@ import pytest
 
 from mqlml.errors import EngineError, UsageError
 from mqlml.operation import serving
+from mqlml.operation.aliases import follow
 from mqlml.operation.bundle import write_bundle
 from mqlml.operation.tracking import log_training
 
 PNG = b"\x89PNG\r\n\x1a\n0000"
 INPUTS = (("lead.utm[source]", "string"), ("events.any.count_7d", "double"))
 USER = "canaryperson"
+ANSWER = {
+    "probability": 0.25,
+    "tier": "cold",
+    "reason_1": "2 visits",
+    "reason_2": "source: fair",
+    "reason_3": "new",
+    "model_version": "v",
+}
 
 with warnings.catch_warnings():
     # Importing MLflow warns about its own dependencies; the tests are about mqlml.
@@ -48,6 +57,7 @@ def logged(tmp_path_factory):
             figures={"calibration": PNG, "lift.png": PNG},
             texts={"report.html": "<p>Ü</p>", "model_card.md": "# card\n"},
             signature_inputs=INPUTS,
+            tags={"mlflow.source.git.commit": "0123abc", "mqlml.git.changed": "no"},
         )
         after = dict(os.environ)
     return types.SimpleNamespace(models=models, bundle=bundle, run=run, before=before, after=after)
@@ -112,6 +122,9 @@ def test_log_training_when_done_then_signature_is_the_given_one_and_optional(log
     assert [(c.name, c.type.name) for c in signature.outputs] == [
         ("probability", "double"),
         ("tier", "string"),
+        ("reason_1", "string"),
+        ("reason_2", "string"),
+        ("reason_3", "string"),
         ("model_version", "string"),
     ]
 
@@ -190,6 +203,64 @@ def test_log_training_when_it_fails_on_the_way_then_run_is_marked_failed(logged,
     assert mlflow.active_run() is None
 
 
+def test_log_training_when_done_then_state_of_git_is_a_tag(logged, client):
+    tags = client.get_run(logged.run).data.tags
+    assert tags["mlflow.source.git.commit"] == "0123abc"
+    assert tags["mqlml.git.changed"] == "no"
+
+
+def test_log_training_when_done_then_the_bundle_is_a_version_of_the_registered_model(logged, client):
+    versions = client.search_model_versions("name = 'mqlml'")
+    assert versions[-1].tags == {"mqlml.model_version": logged.bundle.name}
+    assert {v.run_id for v in versions} >= {logged.run}
+
+
+def test_follow_when_called_again_and_again_then_aliases_are_those_of_the_standing(logged, client, monkeypatch):
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    name = logged.bundle.name
+
+    def aliases():
+        return {a: client.get_model_version_by_alias("mqlml", a).tags["mqlml.model_version"] for a in there()}
+
+    def there():
+        return client.get_registered_model("mqlml").aliases
+
+    assert follow(logged.models, name="mqlml", aliases={"champion": name, "challenger": None}) == []
+    assert aliases() == {"champion": name}
+    assert follow(logged.models, name="mqlml", aliases={"champion": name, "challenger": name}) == []
+    assert aliases() == {"champion": name, "challenger": name}
+    # A bundle that MLflow was never told of leaves no alias on something else.
+    assert follow(logged.models, name="mqlml", aliases={"champion": "unknown", "challenger": name}) == ["unknown"]
+    assert aliases() == {"challenger": name}
+    assert follow(logged.models, name="other", aliases={"champion": name}) == [name]
+
+
+def test_follow_when_interrupted_between_two_aliases_then_the_next_call_completes(logged, client, monkeypatch):
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    name = logged.bundle.name
+    follow(logged.models, name="mqlml", aliases={"champion": None, "challenger": name})
+    real = mlflow.MlflowClient.delete_registered_model_alias
+
+    def dies(*arguments):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(mlflow.MlflowClient, "delete_registered_model_alias", dies)
+    with pytest.raises(KeyboardInterrupt):
+        follow(logged.models, name="mqlml", aliases={"champion": name, "challenger": None})
+    assert set(client.get_registered_model("mqlml").aliases) == {"champion", "challenger"}
+    monkeypatch.setattr(mlflow.MlflowClient, "delete_registered_model_alias", real)
+    follow(logged.models, name="mqlml", aliases={"champion": name, "challenger": None})
+    assert set(client.get_registered_model("mqlml").aliases) == {"champion"}
+
+
+def test_follow_when_server_is_down_then_engine_error(logged, tmp_path, monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://ann:s3cret@127.0.0.1:1")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    with pytest.raises(EngineError, match="the aliases are not set") as caught:
+        follow(tmp_path, name="mqlml", aliases={"champion": "x"})
+    assert "s3cret" not in str(caught.value)
+
+
 def test_served_model_when_loaded_through_mlflow_then_scores_with_optional_columns(logged, reading, monkeypatch):
     seen = {}
 
@@ -201,9 +272,7 @@ def test_served_model_when_loaded_through_mlflow_then_scores_with_optional_colum
 
         def predict_frame(self, features):
             seen["columns"] = list(features.columns)
-            return pd.DataFrame(
-                {"probability": [0.25] * len(features), "tier": "cold", "model_version": "v", "extra": 1}
-            )
+            return pd.DataFrame({**ANSWER, "extra": 1}, index=features.index)
 
     monkeypatch.setitem(sys.modules, "mqlml.operation.scoring", types.SimpleNamespace(LeadScorer=FakeScorer))
     with warnings.catch_warnings():
@@ -213,10 +282,10 @@ def test_served_model_when_loaded_through_mlflow_then_scores_with_optional_colum
         result = model.predict(pd.DataFrame({"events.any.count_7d": [1.0, 2.0]}))
     assert seen["path"].name == logged.bundle.name
     assert "events.any.count_7d" in seen["columns"]
-    assert result.to_dict("list") == {"probability": [0.25, 0.25], "tier": ["cold"] * 2, "model_version": ["v"] * 2}
+    assert result.to_dict("records") == [ANSWER] * 2
 
 
 def test_served_model_when_given_parameters_then_ignores_them():
-    frame = pd.DataFrame({"probability": [0.5], "tier": ["mql"], "model_version": ["v"]})
+    frame = pd.DataFrame([ANSWER])
     scorer = types.SimpleNamespace(predict_frame=lambda _: frame)
     assert serving.ServedModel(scorer).predict(pd.DataFrame(), params={"a": 1}).equals(frame)

@@ -324,10 +324,165 @@ def _shape(labels: tuple[str, ...], rates: tuple[float, ...], leads: tuple[int, 
     ]  # fmt: skip
 
 
+def _rate(name: str, leads: int, wins: int, against: str) -> dict[str, Any]:
+    rate = wins / leads
+    half = 1.645 * math.sqrt(rate * (1 - rate) / leads)
+    return {"name": name, "leads": leads, "wins": wins, "win_rate": round(rate, 4), "low": round(rate - half, 4),
+            "high": round(rate + half, 4), "against": against}  # fmt: skip
+
+
+def _credited(name: str, first: float, last: float, took_part: float, removal: float) -> dict[str, Any]:
+    return {"name": name, "leads": 1800, "first": first, "last": last, "part": took_part, "removal": removal}
+
+
+def _spread(leads: int, median: float, low: float, high: float) -> dict[str, float]:
+    return {"leads": leads, "median": median, "low": low, "high": high}
+
+
+def _cost(campaign: str, cost: float, leads: int, mqls: int | None, wins: int) -> dict[str, Any]:
+    return {"campaign": campaign, "cost": cost, "leads": leads, "mqls": mqls, "wins": wins, "win_rate": wins / leads,
+            "per_lead": cost / leads, "per_mql": cost / mqls if mqls else None,
+            "per_win": {"value": cost / wins, "low": 0.8 * cost / wins, "high": 1.3 * cost / wins} if wins
+            else {"value": None, "low": cost / 3, "high": None}}  # fmt: skip
+
+
+def _converts() -> dict[str, Any]:
+    paths = [
+        {**_rate("page_view → form_submit", 3120, 290, "unclear"), "steps": ["page_view", "form_submit"]},
+        {**_rate("webinar → demo", 412, 92, "above"), "steps": ["webinar", "demo"]},
+    ]
+    reasons = [{"reason": "no response", "share": 0.5}, {"reason": "no budget", "share": 0.31}]
+    lost = {"losses": 13904, "stated": 10604, "rest": {"reasons": 12, "losses": 90},
+            "rows": [{"reason": "no response", "losses": 6210, "share": 0.586, "low": 0.578, "high": 0.594},
+                     {"reason": "no budget", "losses": 3104, "share": 0.293, "low": 0.286, "high": 0.3}],
+            "by_source": [{"source": "partner", "losses": 2012, "reasons": reasons}]}  # fmt: skip
+    return {
+        "leads": 14210, "wins": 1190, "win_rate": 0.0837, "low": 0.0799, "high": 0.0876, "horizon_days": 90,
+        "least": 20, "left_out": ["call", "meeting", "email_open"], "machines": True,
+        "sources": {"rows": [_rate("partner", 2310, 301, "above"), _rate("paid search", 4410, 340, "unclear"),
+                             _rate("list import", 1870, 72, "below")],
+                    "rest": {"names": 7, **_rate("rest", 310, 22, "unclear")}, "least": 20},
+        "pages": {"rows": [_rate("/pricing", 3104, 512, "above"), _rate("/careers", 902, 60, "unclear")],
+                  "rest": None, "least": 20},
+        "offers": {"rows": [_rate("demo", 610, 190, "above"), _rate("page_view", 11020, 980, "unclear")], "rest": None,
+                   "least": 20},
+        "first_type": {"rows": [_rate("page_view", 9800, 840, "unclear"), _rate("no touch seen", 1400, 62, "below")],
+                       "rest": None, "least": 20},
+        "columns": {"leads": 14210, "more": 2, "rows": [
+            {"name": "company_size", "filled": 0.82, "leads": 11650, "win_rate": 0.091, "low": 0.087, "high": 0.096,
+             "without": {"win_rate": 0.05, "low": 0.044, "high": 0.057}, "auc": interval(0.59, 0.012)},
+            {"name": "country", "filled": 1.0, "leads": 14210, "win_rate": 0.0837, "low": 0.0799, "high": 0.0876,
+             "without": {"win_rate": None, "low": None, "high": None}, "auc": interval(0.502, 0.011)},
+        ]},
+        "contribution": [
+            {"kind": "channel", "wins": 1090, "more": 0, "rows": [_credited("web", 0.9, 0.7, 0.98, 0.7),
+                                                                  _credited("email", 0.1, 0.3, 0.4, 0.3)]},
+            {"kind": "event_type", "wins": 1090, "more": 0, "rows": [_credited("demo", 0.05, 0.4, 0.5, 0.6),
+                                                                     _credited("page_view", 0.95, 0.6, 0.97, 0.4)]},
+        ],
+        "journeys": {
+            "touches": {"won": _spread(1190, 10, 4, 16), "other": _spread(13020, 6, 2, 11)},
+            "days": {"won": _spread(1080, 44.2, 29.1, 62.6), "other": _spread(9020, 108.7, 84.4, 151.2)},
+            "shares": [{"touches": "0", "won": 0.1, "other": 0.2, "leads": 2700},
+                       {"touches": "1 to 2", "won": 0.3, "other": 0.5, "leads": 6900},
+                       {"touches": "3 or more", "won": 0.6, "other": 0.3, "leads": 4610}],
+            "paths": {"rows": paths, "rest": {"paths": 61, "leads": 2010}},
+        },
+        "lost": lost,
+        "spend": {"from": "2025-01-01", "to": "2026-01-01", "marked_by": "handed over to sales", "more": 0,
+                  "rows": [_cost("spring-fair", 45_300.0, 252, 32, 16), _cost("search", 28_000.5, 332, None, 0)],
+                  "total": _cost("all", 73_300.5, 584, 32, 16), "young": 6_156.9,
+                  "unknown": {"campaigns": 2, "cost": 1_200.0}, "without": 41},
+    }  # fmt: skip
+
+
 def _driver(criterion: str, group: str, importance: float, direction: str, sentence: str,
             coverage: float | None, shape: list[dict[str, Any]]) -> dict[str, Any]:  # fmt: skip
     return {"criterion": criterion, "group": group, "importance": importance, "direction": direction,
-            "sentence": sentence, "coverage": coverage, "shape": shape}  # fmt: skip
+            "sentence": sentence, "coverage": coverage, "shape": shape, "split": _split(shape)}  # fmt: skip
+
+
+def _split(shape: list[dict[str, Any]]) -> dict[str, Any] | None:
+    """The best value of a shape against the worst, as if these were all."""
+    if not shape:
+        return None
+    best, worst = max(shape, key=lambda b: b["win_rate"]), min(shape, key=lambda b: b["win_rate"])
+    sides = [{"value": b["win_rate"], "low": b["low"], "high": b["high"], "leads": b["leads"]} for b in (best, worst)]
+    return {"having": best["label"], "share": best["share"], "with": sides[0], "without": sides[1],
+            "periods": 6, "held": 5}  # fmt: skip
+
+
+def _definition() -> dict[str, Any]:
+    return {
+        "exclusions": [
+            "Never handed over: students (industry is education).",
+            "Never handed over: competitors (company contains acme).",
+            "On the list of suppressed leads (214 now).",
+            "Known to be duplicate.",
+            "Came in, or came back, more than 180 days ago (dormant).",
+            "Rejected by sales in the last 90 days, unless the lead acts anew.",
+        ],
+        "beside": ["Always handed over: demo request (at least 1 'demo request' in the last 30 days)."],
+        "follow_up_days": 2.0,
+        "first_touch": {"handed": 4210, "touched": 3877, "median_days": 0.8, "p90_days": 3.4,
+                        "in_time": interval(0.81, 0.01)},
+        "reasons": [{"reason": "not reachable", "share": 0.41}, {"reason": "no budget", "share": 0.22},
+                    {"reason": "wrong contact", "share": 0.2}, {"reason": "other", "share": 0.17}],
+        "reasons_from": "hand-overs",
+        "owner": "Mara Lindqvist, marketing",
+        "review_on": "2026-08-30",
+    }  # fmt: skip
+
+
+def _sensitive() -> list[dict[str, Any]]:
+    rows = (("gender", "female", 2410, 0.171, 0.081, 0.083), ("gender", "male", 3105, 0.18, 0.082, 0.081),
+            ("gender", "not supplied", 605, 0.09, 0.05, 0.062))  # fmt: skip
+    return [
+        {"column": column, "value": value, "leads": leads, "wins": round(leads * won), "mqls": interval(mqls, 0.014),
+         "win_rate": interval(0.24, 0.03), "promised": interval(promised, 0.002), "won": interval(won, 0.009),
+         "difference": interval(won - promised, 0.01)}
+        for column, value, leads, mqls, promised, won in rows
+    ]  # fmt: skip
+
+
+def _ideal() -> dict[str, Any]:
+    levels = (("job_title", 0.14, 0.88, 2), ("company_size", 0.11, 1.0, 3))
+    drivers = {driver["criterion"]: driver["shape"] for driver in _drivers()}
+    lines = [_levels(name, weight, known, drivers[name]) for name, weight, known, _ in levels]
+    return {
+        "leads": 16045, "wins": 1310, "base_rate": 0.0816, "weight": 0.38, "criteria": lines,
+        "stands_out": [{"criterion": line["criterion"], **line["best"]} for line in lines],
+        "matching": [{"matched": k, "leads": n, "win_rate": r, "low": r - 0.01, "high": r + 0.01}
+                     for k, n, r in ((0, 9120, 0.051), (1, 5410, 0.112), (2, 1515, 0.204))],
+    }  # fmt: skip
+
+
+def _levels(name: str, weight: float | None, known: float, shape: list[dict[str, Any]]) -> dict[str, Any]:
+    by_rate = sorted(shape, key=lambda bucket: -bucket["win_rate"])
+    return {"criterion": name, "weight": weight, "coverage": known, "best": by_rate[0], "worst": by_rate[-1],
+            "shape": shape}  # fmt: skip
+
+
+def _signals() -> list[dict[str, Any]]:
+    ideal = _ideal()["criteria"]
+    return [
+        {"signal": "budget", "guessed": True, "lines": [ideal[1]], "unused": []},
+        {"signal": "authority", "guessed": False, "lines": [ideal[0]], "unused": ["seniority"]},
+    ]
+
+
+def _since() -> dict[str, Any]:
+    changed = {"pricing page": "drifted", "company_size": "reversed", "webinar attended": "new"}
+    return {
+        "model_version": "2026-03-01-0f91c07be52a",
+        "reviewed": True,
+        "criteria": {
+            driver["criterion"]: {"change": changed.get(driver["criterion"], "same"), "rank": 3, "importance": 0.1,
+                                  "direction": "raises"}
+            for driver in _drivers()
+        },
+        "gone": [{"criterion": "fax number", "importance": 0.02, "direction": "raises"}],
+    }  # fmt: skip
 
 
 def _drivers() -> list[dict[str, Any]]:
@@ -387,6 +542,13 @@ def example_summary() -> dict[str, Any]:
         "plan": _plan(),
         "audit": _audit(),
         "drivers": _drivers(),
+        "definition": _definition(),
+        "sensitive": _sensitive(),
+        "ideal": _ideal(),
+        "signals": _signals(),
+        "since": _since(),
+        "to_review": ["company_size", "webinar attended"],
+        "converts": _converts(),
         "accounting": [
             {"table": "leads", "file": "leads.parquet", "rows_in": 18432, "used": 18420, "quarantined": 12,
              "skipped": {}},
@@ -434,10 +596,46 @@ def hostile_summary() -> dict[str, Any]:
         row["part"] = row["purpose"] = name
     for row, name in zip(summary["decision"]["tiers"], names, strict=False):
         row["action"] = name
+    converts = summary["converts"]
+    for key in ("sources", "pages", "offers", "first_type"):
+        converts[key]["rows"] = [_rate(name, 100 + k, 10 + k, "above") for k, name in enumerate(names)]
+    converts["left_out"] = names
+    converts["columns"]["rows"] = [{**converts["columns"]["rows"][0], "name": name} for name in names]
+    for table in converts["contribution"]:
+        table["rows"] = [_credited(name, 0.1, 0.2, 0.3, 0.4) for name in names]
+    for path, name in zip(converts["journeys"]["paths"]["rows"], names, strict=False):
+        path.update({"name": name, "steps": names[:4]})
+    converts["journeys"]["shares"][0]["touches"] = HOSTILE["script"]
+    converts["lost"]["rows"] = [{**converts["lost"]["rows"][0], "reason": name} for name in names]
+    converts["lost"]["by_source"][0].update({"source": names[0]})
+    converts["lost"]["by_source"][0]["reasons"] = [{"reason": name, "share": 0.1} for name in names]
+    converts["spend"]["rows"] = [_cost(name, 9.0, 10, 2, 1) for name in names]
+    converts["spend"]["marked_by"] = HOSTILE["closing"]
     summary["population"]["lost_reasons"] = {name: k for k, name in enumerate(names)}
     summary["population"]["credit"] = {"used": names[0], "wins": {name: k for k, name in enumerate(names)}}
     summary["population"]["win_curves"]["hint"] = HOSTILE["closing"]
     summary["decision"]["assumption"] = HOSTILE["closing"]
     summary["verdict"]["sentence"] = HOSTILE["quotes"]
+    _make_people_hostile(summary, names)
     summary["accounting"][1]["skipped"] = {name: k for k, name in enumerate(names)}
     return summary
+
+
+def _make_people_hostile(summary: dict[str, Any], names: list[str]) -> None:
+    """Hostile text in the definition, the groups, the ideal customer and what changed."""
+    agreed = {"exclusions": names, "beside": names, "owner": HOSTILE["script"]}
+    agreed["reasons"] = [{"reason": name, "share": 0.1} for name in names]
+    summary["definition"] |= agreed
+    for row, name in zip(summary["sensitive"], names, strict=False):
+        row.update({"column": name, "value": name})
+    for lines in (summary["ideal"]["criteria"], summary["ideal"]["stands_out"], summary["signals"][0]["lines"]):
+        for row, name in zip(lines, names, strict=False):
+            row["criterion"] = name
+            row["best"] = {**summary["drivers"][0]["shape"][0], "label": name}
+    summary["signals"][1]["unused"] = names
+    for row, name in zip(summary["drivers"], names, strict=False):
+        row["split"] = {**row["split"], "having": name} if row["split"] else None
+    change = {"change": "reversed", "rank": 1, "importance": 0.2, "direction": "raises"}
+    gone = [{"criterion": name, "importance": 0.1, "direction": "raises"} for name in names]
+    summary["since"] |= {"criteria": dict.fromkeys(names, change), "gone": gone}
+    summary["to_review"] = names

@@ -121,6 +121,32 @@ def test_report_when_printed_then_is_a4_and_short(browser: Browser, files: dict[
     assert pdf.count(b"/Type /Page\n") <= 14
 
 
+@pytest.mark.parametrize("name", ["example", "hostile"])
+def test_definition_when_printed_then_it_fills_one_page_of_its_own(tab: Page, files: dict[str, str], name: str) -> None:
+    tab.goto(files[name])
+    tab.emulate_media(media="print")
+    # A4 less the margins of the page: 176 by 263 mm at 96 dots an inch.
+    tab.set_viewport_size({"width": 665, "height": 994})
+    section = tab.locator("#definition")
+    box = section.bounding_box()
+    assert box is not None
+    if name == "example":
+        assert box["height"] <= 994
+    style = "e => [getComputedStyle(e).breakBefore, getComputedStyle(e).breakAfter]"
+    assert section.evaluate(style) == ["page", "page"]
+    assert tab.locator(".signature").count() == 2
+
+
+def test_definition_when_the_screen_is_narrow_then_its_parts_stand_below_one_another(
+    tab: Page, files: dict[str, str]
+) -> None:
+    tab.set_viewport_size({"width": 390, "height": 844})
+    tab.goto(files["example"])
+    left = {round(box["x"]) for part in tab.locator(".agreed > div").all() if (box := part.bounding_box())}
+    assert len(left) == 1
+    assert "2 days" in tab.locator("#definition").inner_text()
+
+
 def test_report_when_the_slider_moves_then_the_figures_of_that_threshold_stand_beside_it(
     tab: Page, files: dict[str, str]
 ) -> None:
@@ -176,6 +202,27 @@ def test_report_when_the_rest_is_approved_then_every_wanted_criterion_has_a_deci
     assert wanted > 0
     assert tab.locator("#decided").inner_text() == f"{wanted} of {wanted} criteria that need a decision have one."
     assert tab.locator("#download").is_enabled()
+
+
+def test_report_when_what_converts_is_opened_then_every_part_is_there_and_hostile_names_are_text(
+    tab: Page, files: dict[str, str]
+) -> None:
+    tab.goto(files["example"])
+    tab.locator("nav a", has_text="What converts").click()
+    assert tab.url.endswith("#converts")
+    part = tab.locator("#converts")
+    assert "only a test can tell" in part.inner_text()
+    assert part.locator("figure").count() == 8
+    row = part.locator("tr", has_text="spring-fair").inner_text()
+    assert row.split() == ["spring-fair", "45,300", "252", "16", "180", "1,416", "2,831", "2,265", "to", "3,681"]
+    assert "above 9,334" in part.locator("tr", has_text="search").last.inner_text()
+    tab.locator("#converts-sources summary").focus()
+    tab.keyboard.press("Enter")
+    assert "clearly above" in tab.locator("#converts-sources table").inner_text()
+    tab.goto(files["hostile"])
+    assert HOSTILE["closing"] in part.inner_text()
+    assert HOSTILE["emoji"] in tab.locator("#converts-credit-channel svg").text_content()
+    assert part.locator("img, script, [onerror], [onmouseover]").count() == 0
 
 
 def test_report_when_printed_then_controls_stay_away(tab: Page, files: dict[str, str]) -> None:

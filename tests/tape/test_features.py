@@ -73,6 +73,7 @@ def test_criteria_when_a_user_reads_them_then_all_measures_of_a_thing_go_by_one(
         return {f.criterion for f in FULL.features if f.name.startswith(start)}
 
     assert criteria("assets.pricing.") == {"pricing"}
+    assert criteria("assets.other.") == {"other assets"} != criteria("events.other.")
     assert criteria("pairs.web >") == {"form | page after web"}
     assert criteria("changes.size.") == criteria("lead.size") == {"size"}
     assert criteria("events.web.") == {"web"}

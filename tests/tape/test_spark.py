@@ -18,6 +18,7 @@ from mqlml.config import Config
 from mqlml.errors import DataRefused, EngineError, UsageError
 from mqlml.history.contract import History
 from mqlml.history.queries import signs_of_life
+from mqlml.history.touches import TOUCH_KINDS, read_touches
 from mqlml.tape.build import build_features
 from mqlml.tape.engine import Engine, LocalEngine, remote_tape
 from mqlml.tape.features import FAMILIES, FeatureSet, Pair
@@ -232,6 +233,27 @@ def test_signs_of_life_when_spark_looks_for_them_then_the_same_ones(
         {"lead": 1, "known": day},
         {"lead": 7, "known": START},
     ]
+
+
+@pytest.mark.parametrize("without", [(), ("web", "call")])
+def test_touches_when_spark_sums_them_up_then_the_same_ones(
+    spark: Any, tmp_path: Path, without: tuple[str, ...]
+) -> None:
+    write_history(tmp_path, 4)
+    config = settings(tmp_path, events={**SECTIONS["events"], "max_quarantined_share": 1.0})
+    moments = [START + days * DAY for days in (10, 60, 61, 150)]
+    names = [f"lead {k}" for k in range(4)]
+    seen = pa.table({"lead": [3, 2, 1, 0], "lead_id": names, "before": moments})
+
+    def told(engine: Engine) -> dict[str, Any]:
+        most = dict.fromkeys(TOUCH_KINDS, 2)
+        with engine.open(config) as history:
+            found = read_touches(history, seen, without=without, least=2, most=most)
+        return {kind: {key: np.asarray(value).tolist() for key, value in vars(t).items()} for kind, t in found.items()}
+
+    here = told(LocalEngine())
+    assert told(SparkEngine(SparkSettings(conf=CUT))) == here
+    assert {"event_type"} <= set(here)
 
 
 def test_apply_when_rows_return_then_they_stand_in_the_order_of_the_marks(spark: Any, tmp_path: Path) -> None:

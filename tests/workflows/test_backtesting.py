@@ -116,7 +116,7 @@ def test_backtest_when_the_future_changes_then_nothing_that_was_decided_before_d
     walked: Path, tmp_path: Path, run: Run
 ) -> None:
     """At and after the second week everything is another: outcomes, events, hand-overs, changes, stages, new leads."""
-    for name in ("leads", "outcomes", "events", "handovers", "history", "stages"):
+    for name in ("leads", "outcomes", "events", "handovers", "history", "stages", "spend"):
         shutil.copy(walked / f"{name}.parquet", tmp_path)
     shutil.copy(walked / "mqlml.toml", tmp_path)
     moment = pd.Timestamp("2026-03-25", tz="UTC")

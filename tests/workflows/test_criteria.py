@@ -43,10 +43,21 @@ def test_train_when_criteria_are_decided_then_it_obeys_and_says_what_each_cost(f
     assert [mark["name"] for mark in marks] == ["industry", "page_view"]
     assert all("log loss" in mark["effect"] for mark in marks)
     assert "log loss" in report["criteria"]["together"]
+    assert all(mark["figures"]["mqls_per_week"]["low"] is not None for mark in marks)
+    # The minutes stay with the bundle: who, when, what, why.
+    minutes = json.loads((bundle / "criteria.json").read_text())["marks"][1]
+    found = [minutes[key] for key in ("by", "on", "decision", "note")]
+    assert found == ["Ana", "2026-04-01", "must-increase", "sales agrees"]
+    old = next(p.name for p in (folder / "models").glob(f"{AS_OF}-*/") if p.name != bundle.name)
+    told = run("criteria", "diff", old, bundle, "--config", folder / "mqlml.toml").out
+    assert "by Ana on 2026-04-01: sales agrees" in told
+    assert "MQLs a week at the same threshold" in told
+    assert "industry: gone" in told
     assert any("2 decisions on criteria are obeyed" in note for note in done["notes"])
     html = Path(done["report"]).read_text()
     assert "sales agrees" in html
     assert "Pages seen" in html
+    assert "Compared with the model in use" in html
 
     scores = folder / "scores.csv"
     assert (

@@ -91,13 +91,20 @@ def score(
 @config_option
 @as_of_option
 @model_option
+@click.option("--out", type=click.Path(path_type=Path), help="HTML file: the same as a card that opens offline.")
 @json_option
-def explain(*, lead_id: str, config_path: str, as_of: str | None, model: str | None, as_json: bool) -> None:
-    """Tell one lead's story: its chance, what raises and lowers it, what it did lately."""
+def explain(
+    *, lead_id: str, config_path: str, as_of: str | None, model: str | None, out: Path | None, as_json: bool
+) -> None:
+    """Tell one lead's story: its chance, what raises and lowers it, how it came about, what would change it.
+
+    \b
+    Example: mqlml explain L0001234 --as-of 2026-06-30 --out card.html
+    """
     from mqlml.workflows.explaining import explain as run
 
-    found = run(load(config_path), lead_id, as_of=as_of, model=model)
-    tell_result(found, show.explained(found), as_json=as_json)
+    found = run(load(config_path), lead_id, as_of=as_of, model=model, out=out)
+    tell_result(found, show.explained(found) if out is None else str(out), as_json=as_json)
 
 
 @click.command()

@@ -6,16 +6,21 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
 
 from mqlml.decision.certification import WINDOW
+from mqlml.decision.choosing import set_policy
 from mqlml.decision.replay import Replay
 from mqlml.decision.value import Worth
 from mqlml.errors import UsageError
 from mqlml.learning.snapshots import DAY
+
+if TYPE_CHECKING:
+    from mqlml import config
+    from mqlml.decision.policy import Policy
 
 __all__ = ["MORE", "Basis"]
 
@@ -67,6 +72,18 @@ class Basis:
     seed: int = 0
     as_of: str | None = None
     ruled: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+
+    def policy(self, settings: config.Policy) -> Policy:
+        """Choose the threshold that keeps every rule of ``settings`` (see `mqlml.decision.choosing.set_policy`).
+
+        Raises
+        ------
+        GateClosed
+            The rules cannot be met; names what could be.
+        """
+        return set_policy(
+            settings, self.replay, base_rate=self.base_rate, worths=self.worths, certifiable=self.certifiable
+        )
 
     def until(self, moment: int) -> Basis:
         """Only the weeks whose outcomes were known at ``moment`` (microseconds).

@@ -35,6 +35,18 @@ HANDOVERS = pa.schema(
 SIGNS = pa.schema([("lead", pa.int64()), ("known", pa.int64())])
 """Signs of life: places of leads, and microseconds UTC."""
 
+TOUCHED = pa.schema(
+    [
+        ("kind", pa.string()),
+        ("lead", pa.int64()),
+        ("name", pa.string()),
+        ("times", pa.int64()),
+        ("first", pa.int64()),
+        ("last", pa.int64()),
+    ]
+)
+"""Events of a lead by name of one kind: how many, and microseconds UTC of the first and last."""
+
 QUARANTINE = pa.schema(
     [
         ("table", pa.string()),
@@ -77,6 +89,9 @@ class RemoteEvents(Protocol):
 
     def signs_of_life(self, spans: pa.Table, *, until: int, without: Sequence[str]) -> pa.RecordBatchReader:
         """Find the events that ``history.queries.signs_of_life`` asks for: schema ``SIGNS``, in any order."""
+
+    def touches(self, seen: pa.Table, *, without: Sequence[str]) -> pa.RecordBatchReader:
+        """Sum up the events that ``history.touches.read_touches`` asks for: schema ``TOUCHED``, in any order."""
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from mqlml.history.columns import Field, Mapped, is_whole, map_source
 from mqlml.history.contract import HANDOVERS, TableAccount
+from mqlml.history.findings import Fault
 from mqlml.history.identities import account_small, distinct_sql, link_sql, no_overlap, read_small
 from mqlml.history.layers import FAULT
 from mqlml.history.leads import STATUS, UNKNOWN, USED
@@ -18,7 +19,7 @@ from mqlml.history.typed import Typed, type_table
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from mqlml.config import Source
+    from mqlml.config import Source, Spend
     from mqlml.history.files import Raw
     from mqlml.history.findings import Findings
     from mqlml.history.session import Session
@@ -290,11 +291,15 @@ def read_handovers(
     return table.cast(HANDOVERS).combine_chunks()
 
 
-def read_spend(session: Session, findings: Findings, raw: Raw, *, source: Source, timezone: str | None) -> bool:
-    """Make ``spend(campaign, period_start, cost)``; exact repetitions count once."""
+def read_spend(session: Session, findings: Findings, raw: Raw, *, source: Spend, timezone: str | None) -> bool:
+    """Make ``spend(campaign, period_start, cost)``; exact repetitions count once, costs below nothing are set aside."""
     typed = read_small(session, findings, raw, source=source, fields=SPEND, table="spend", timezone=timezone)
     if typed is None:
         return False
+    negative = Fault("negative-cost", "the cost is below zero", "write what was paid, refunds taken off", source.cost)
+    fault = f"CASE WHEN {quoted(FAULT)} IS NULL AND cost < 0 THEN {len(typed.faults)} ELSE {quoted(FAULT)} END"
+    sql = f"SELECT * REPLACE ({fault} AS {quoted(FAULT)}) FROM ({typed.sql})"
+    typed = replace(typed, sql=sql, faults=(*typed.faults, negative))
     account_small(session, findings, typed, source=source)
     session.run(f"CREATE TABLE spend AS {distinct_sql(typed)} ORDER BY ALL")
     return True

@@ -158,8 +158,8 @@ def _map(findings: Findings, raw: Raw, config: Config) -> tuple[Mapped | None, l
 
 def _check_lists(findings: Findings, raw: Raw, config: Config) -> None:
     """A misspelt name in a list of columns would silently protect nothing."""
-    for key in ("known_at_creation", "state", "exclude", "sensitive"):
-        for name in getattr(config.leads, key):
+    for key in ("known_at_creation", "state", "exclude", "sensitive", "budget", "authority"):
+        for name in getattr(config.leads, key) or ():
             if name not in raw.columns:
                 report_missing(findings, raw, key=f"[leads] {key}", name=name)
     team = config.policy.capacity_by

@@ -15,7 +15,15 @@ from mqlml.errors import EngineError
 if TYPE_CHECKING:
     from mqlml.history.contract import History
 
-__all__ = ["event_types_at", "recent_events", "signs_of_life", "stage_entries", "stage_names"]
+__all__ = [
+    "event_days",
+    "event_types_at",
+    "leads_by_event_type",
+    "recent_events",
+    "signs_of_life",
+    "stage_entries",
+    "stage_names",
+]
 
 _BATCH_ROWS = 262_144
 # An event that was recorded late was no sign of life until then.
@@ -139,3 +147,48 @@ def stage_entries(history: History, stage: str) -> pa.Table:
         "GROUP BY lead_id ORDER BY lead_id"
     )
     return history.connection.sql(query, params={"stage": stage}).to_arrow_table()
+
+
+def event_days(history: History, *, until: int, days: int) -> list[tuple[str, int, int, int]]:
+    """Events of each type and day that were known strictly before a moment.
+
+    Parameters
+    ----------
+    history : History
+    until : int
+        Microseconds in UTC.
+    days : int
+        Looked back.
+
+    Returns
+    -------
+    list of tuple
+        Type, day counted back from ``until`` (0: the last 24 hours), events, and the newest of them in microseconds;
+        empty without events, or where an engine keeps them elsewhere.
+    """
+    if "events" not in history.tables:
+        return []
+    day = 86_400_000_000
+    rows = history.connection.execute(
+        f"""
+        SELECT e.event_type, ({until} - 1 - epoch_us(e.occurred_at)) // {day} AS day, count(*),
+               max(epoch_us(e.occurred_at))
+        FROM events e
+        WHERE {_KNOWN} < {until} AND epoch_us(e.occurred_at) >= {until - days * day}
+        GROUP BY ALL ORDER BY ALL
+        """
+    ).fetchall()
+    return [(str(kind), int(back), int(n), int(newest)) for kind, back, n, newest in rows]
+
+
+def leads_by_event_type(history: History, *, since: int, until: int) -> dict[str, int]:
+    """Leads that did each type of event in ``[since, until)``, microseconds; known strictly before ``until``."""
+    if "events" not in history.tables:
+        return {}
+    rows = history.connection.execute(
+        f"""
+        SELECT e.event_type, count(DISTINCT e.lead_id) FROM events e
+        WHERE {_KNOWN} < {until} AND epoch_us(e.occurred_at) >= {since} GROUP BY ALL ORDER BY ALL
+        """
+    ).fetchall()
+    return {str(kind): int(n) for kind, n in rows}

@@ -115,6 +115,7 @@ def read_extract(config: Config, path: Path, *, kinds: Mapping[str, AttributeKin
     session, findings = Session.open(), Findings()
     try:
         plain = {"where": None, "known_at_creation": (), "state": (), "exclude": (), "sensitive": (), "order": None}
+        plain |= {"budget": None, "authority": None}
         leads = config.leads.model_copy(update={**plain, "path": str(path.resolve())})
         raw = open_source(session, findings, section="leads", source=leads, root=config.root)
         session.harden()

@@ -13,9 +13,10 @@ from mqlml.learning.evaluation import log_loss, roc_auc
 if TYPE_CHECKING:
     from mqlml.learning.resampling import Interval, Resampler
 
-__all__ = ["Effect", "effect"]
+__all__ = ["Effect", "effect", "volume"]
 
 Floats = npt.NDArray[np.float64]
+Flags = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,33 @@ def effect(won: Floats, obeying: Floats, free: Floats, resampler: Resampler, *, 
         resampler.interval(lambda w: _rate(won, tops["obeying"] * w) - _rate(won, tops["free"] * w)),
         float((tops["obeying"] * tops["free"]).sum() / many),
     )
+
+
+def volume(lead: npt.NDArray[np.int64], obeying: Flags, free: Flags, resampler: Resampler, *, weeks: float) -> Interval:
+    """Difference in the leads that become MQLs in a week, at the same threshold.
+
+    Parameters
+    ----------
+    lead : ndarray of int64, shape (n,)
+        Lead of each row.
+    obeying, free : ndarray of bool, shape (n,)
+        Rows at or above the threshold with and without the decisions.
+    resampler : Resampler
+        Made for the groups of these rows.
+    weeks : float
+        Weeks that the rows span.
+    """
+    crossed = {name: _once(lead, above) for name, above in (("obeying", obeying), ("free", free))}
+    sums = resampler.sums({name: values / weeks for name, values in crossed.items()})
+    return (sums["obeying"] - sums["free"]).interval()
+
+
+def _once(lead: npt.NDArray[np.int64], above: Flags) -> Floats:
+    """1 in one row of each lead that has such a row, 0 elsewhere."""
+    found = np.zeros(len(lead))
+    place = np.flatnonzero(above)
+    found[place[np.unique(lead[place], return_index=True)[1]]] = 1.0
+    return found
 
 
 def _top(order: npt.NDArray[np.int64], many: int) -> Floats:

@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 from threadpoolctl import threadpool_limits
 
 from mqlml.learning.constraints import Constraints
+from mqlml.learning.parsing import VIEWS, views_of
 
 if TYPE_CHECKING:
     from mqlml.tape.features import Feature
@@ -51,6 +52,8 @@ class Column:
         Stands in for a missing number, on the scale of the matrix.
     cap : float or None
         A greater number counts as this one.
+    view : str or None
+        For kind ``level``: the level is a group that `mqlml.learning.parsing` makes of the text.
     """
 
     feature: str
@@ -59,6 +62,7 @@ class Column:
     log: bool = False
     fill: float = 0.0
     cap: float | None = None
+    view: str | None = None
 
 
 @dataclass(frozen=True)
@@ -84,8 +88,11 @@ class Encoder:
         for name, places in self._places().items():
             if _is_category(table[name]):
                 codes, levels = _categories(table[name])
+                known = self.levels(name)
+                views = {v: [VIEWS[v](text) for text in levels] for v in {self.columns[j].view for j in places} if v}
                 for j in places:
-                    matrix[:, j] = _encode_category(self.columns[j], codes, levels, self._levels(name))
+                    column = self.columns[j]
+                    matrix[:, j] = _encode_category(column, codes, views.get(column.view or "", levels), known)
             else:
                 values = _numbers(table[name])
                 for j in places:
@@ -110,7 +117,7 @@ class Encoder:
 
     def _other(self, column: Column, table: pa.Table) -> npt.NDArray[np.bool_]:
         codes, levels = _categories(table[column.feature])
-        return _encode_category(column, codes, levels, self._levels(column.feature)) > 0
+        return _encode_category(column, codes, levels, self.levels(column.feature)) > 0
 
     def _places(self) -> dict[str, list[int]]:
         places: dict[str, list[int]] = {}
@@ -118,8 +125,10 @@ class Encoder:
             places.setdefault(column.feature, []).append(j)
         return places
 
-    def _levels(self, feature: str) -> frozenset[str]:
-        return frozenset(c.level for c in self.columns if c.feature == feature and c.level is not None)
+    def levels(self, feature: str) -> frozenset[str]:
+        """Levels of a feature that have a column of their own."""
+        mine = (c for c in self.columns if c.feature == feature and c.view is None)
+        return frozenset(c.level for c in mine if c.level is not None)
 
     def to_dict(self) -> list[dict[str, Any]]:
         """Plain data for the bundle."""
@@ -158,7 +167,7 @@ def fit_encoder(
     for feature in constraints.allowed(features):
         column = table[feature.name]
         if _is_category(column):
-            columns += _fit_levels(feature.name, *_categories(column), lead, min_leads)
+            columns += _fit_levels(feature, *_categories(column), lead, min_leads)
         else:
             columns += _fit_number(feature, _numbers(column), lead, min_leads, cap=constraints.cap(feature))
     return Encoder(tuple(columns))
@@ -241,20 +250,46 @@ def _fit_number(
 
 
 def _fit_levels(
-    name: str, codes: Codes, levels: list[str], lead: npt.NDArray[np.int64], min_leads: int
+    feature: Feature, codes: Codes, levels: list[str], lead: npt.NDArray[np.int64], min_leads: int
 ) -> list[Column]:
     missing = codes < 0
-    pairs = np.unique(codes[~missing] + lead[~missing] * len(levels))
-    leads = np.bincount(pairs % max(len(levels), 1), minlength=len(levels))
+    leads = _leads_of(codes, lead, len(levels))
     if (leads > 0).sum() < 2 and not missing.any():
         return []
-    # Equal counts are ordered by name, since the order of a dictionary depends on the order of rows.
-    frequent = sorted((-int(n), level) for n, level in zip(leads, levels, strict=True) if n >= min_leads)[:_MAX_LEVELS]
-    columns = [Column(name, "level", level=level) for level in sorted(level for _, level in frequent)]
+    name = feature.name
+    frequent = _frequent(levels, leads, min_leads)
+    columns = [Column(name, "level", level=level) for level in frequent]
+    if len(frequent) < (leads > 0).sum():
+        # Most values of a text stand for few leads: what they have in common is told by their words.
+        met = [level for level, n in zip(levels, leads, strict=True) if n > 0]
+        for view in views_of(feature.criterion, met):
+            columns += _fit_view(name, view, codes, levels, lead, min_leads)
     columns.append(Column(name, "other"))
     if _distinct(lead[missing]) >= min_leads:
         columns.append(Column(name, "missing"))
     return columns
+
+
+def _fit_view(
+    name: str, view: str, codes: Codes, levels: list[str], lead: npt.NDArray[np.int64], min_leads: int
+) -> list[Column]:
+    groups, of_level = np.unique([VIEWS[view](level) for level in levels], return_inverse=True)
+    grouped = np.r_[of_level, -1].astype(np.int32)[codes]
+    frequent = _frequent(groups.tolist(), _leads_of(grouped, lead, len(groups)), min_leads)
+    return [Column(name, "level", level=group, view=view) for group in frequent]
+
+
+def _leads_of(codes: Codes, lead: npt.NDArray[np.int64], levels: int) -> npt.NDArray[np.int64]:
+    """Number of leads with each level."""
+    there = codes >= 0
+    pairs = np.unique(codes[there] + lead[there] * levels)
+    return np.bincount(pairs % max(levels, 1), minlength=levels)
+
+
+def _frequent(levels: Sequence[str], leads: npt.NDArray[np.int64], min_leads: int) -> list[str]:
+    # Equal counts are ordered by name, since the order of a dictionary depends on the order of rows.
+    found = sorted((-int(n), level) for n, level in zip(leads, levels, strict=True) if n >= min_leads)
+    return sorted(level for _, level in found[:_MAX_LEVELS])
 
 
 def _encode_number(column: Column, values: Floats) -> Floats:

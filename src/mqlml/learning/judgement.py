@@ -82,13 +82,7 @@ def judge(
     ladder, gains = _ladder(won, drawn, others, resampler, wins, present)
     perfect, perfect_high = perfect_calibration_error(p, lead, seed=seed)
     evaluation = {
-        "window": {
-            "from": int(rows.when[row].min()),
-            "to": int(rows.when[row].max()),
-            "snapshots": len(row),
-            "leads": len(np.unique(lead)),
-            "wins": wins,
-        },
+        "window": _window(rows, row, wins),
         "pooled": pooled,
         "sentence": _window_sentence(plan, wins, pooled=pooled),
         "metrics": [{"name": k, "model": v.to_dict(), "plain": PLAIN[k]} for k, v in metrics.items()],
@@ -126,6 +120,13 @@ def _flags(n: int, row: Integers) -> Flags:
     flags = np.zeros(n, dtype=bool)
     flags[row] = True
     return flags
+
+
+def _window(rows: Rows, row: Integers, wins: int) -> dict[str, int]:
+    """What the figures were measured on; times in microseconds."""
+    when = rows.when[row]
+    leads = len(np.unique(rows.lead[row]))
+    return {"from": int(when.min()), "to": int(when.max()), "snapshots": len(row), "leads": leads, "wins": wins}
 
 
 def _window_sentence(plan: Plan, wins: int, *, pooled: bool) -> str:

@@ -174,7 +174,7 @@ def _supported_slope(raw: Floats, won: Floats, group: Integers) -> float:
 
 def _groups_of_levels(matrix: Floats, encoder: Encoder, name: str) -> Integers:
     """Deal the levels of a feature into groups of about equal size; -1 for rows without one of them."""
-    places = [j for j, c in enumerate(encoder.columns) if c.feature == name and c.kind == "level"]
+    places = [j for j, c in enumerate(encoder.columns) if c.feature == name and c.kind == "level" and c.view is None]
     sizes = np.array([matrix[:, j].sum() for j in places])
     filled = np.zeros(min(_GROUPS, len(places)))
     group = np.full(len(matrix), -1)

@@ -17,6 +17,7 @@ from mqlml.operation.bundle import Bundle
 from mqlml.operation.policies import REPLAY
 from mqlml.operation.scoring import SCORES, LeadScorer, Scored
 from mqlml.review.reasons import NOT_SUPPLIED, Explanation
+from mqlml.review.wording import Words
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -44,8 +45,8 @@ class ScoringElsewhere:
         Whether to explain, and whether to send every contribution back.
     parts : mapping of str to bytes
         The bundle's files, their hashes checked here, but for the replay that no scoring looks at.
-    policy : str
-        The policy in force, as JSON.
+    policy, words : str
+        The policy in force and the vocabulary, as JSON.
     """
 
     path: str
@@ -56,6 +57,7 @@ class ScoringElsewhere:
     contributions: bool
     parts: tuple[tuple[str, bytes], ...] = field(repr=False, compare=False)
     policy: str
+    words: str
 
     @classmethod
     def of(
@@ -65,7 +67,9 @@ class ScoringElsewhere:
         bundle = scorer.bundle
         parts = tuple(sorted(part for part in bundle.parts.items() if part[0] != REPLAY))
         policy = json.dumps(scorer.policy.to_dict(), sort_keys=True)
-        return cls(str(bundle.path), bundle.model_version, as_of, previous, reasons, contributions, parts, policy)
+        words = json.dumps(scorer.words.to_dict(), sort_keys=True)
+        place = str(bundle.path), bundle.model_version
+        return cls(*place, as_of, previous, reasons, contributions, parts, policy, words)
 
     @property
     def schema(self) -> pa.Schema:
@@ -102,7 +106,8 @@ class ScoringElsewhere:
 @lru_cache(maxsize=2)
 def _opened(shipped: ScoringElsewhere) -> LeadScorer:
     bundle = Bundle(Path(shipped.path), shipped.model_version, MappingProxyType(dict(shipped.parts)))
-    return LeadScorer.of(bundle, policy=Policy.from_dict(json.loads(shipped.policy)))
+    policy, words = Policy.from_dict(json.loads(shipped.policy)), Words.from_dict(json.loads(shipped.words))
+    return LeadScorer.of(bundle, policy=policy, words=words)
 
 
 def _lists(explanation: Explanation) -> pa.Array:

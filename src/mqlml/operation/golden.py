@@ -31,8 +31,7 @@ def make_golden_rows(model: Model, *, seed: int = 0) -> dict[str, Any]:
             absent = generator.random(_ROWS) < 0.2
             columns[feature.name] = [None if a else float(v) for v, a in zip(values, absent, strict=True)]
         else:
-            levels = [c.level for c in model.encoder.columns if c.feature == feature.name and c.level is not None]
-            words = [*levels, "never seen before", None]
+            words = [*sorted(model.encoder.levels(feature.name)), "never seen before", None]
             columns[feature.name] = [words[i] for i in generator.integers(0, len(words), _ROWS)]
     return {"rows": columns, "probability": model.probability(_table(model, columns)).tolist()}
 

@@ -1,18 +1,14 @@
-"""Which bundle is in use: a pointer of two fields beside the bundles, and names people may give instead of paths."""
+"""Which bundle is in use, and names people may give instead of paths."""
 
 from __future__ import annotations
 
 import difflib
-import json
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
-from mqlml.errors import DataRefused, Problem, UsageError, shown
-from mqlml.history.writing import write_text
-from mqlml.operation.bundle import SUMS, is_model_version, read_bundle, read_json
-
-_POINTER = "champion.json"
-_FIX = "choose the champion again among the bundles in this folder"
+from mqlml.errors import UsageError, shown
+from mqlml.operation.bundle import SUMS, is_model_version, read_bundle
+from mqlml.operation.standing import Standing, damaged, read_standing, write_standing
 
 
 def champion(models: Path) -> Path | None:
@@ -28,19 +24,19 @@ def champion(models: Path) -> Path | None:
     DataRefused
         The pointer is damaged or names a bundle that is not there.
     """
-    pointer = _pointer(models)
-    if pointer is None:
+    standing = read_standing(models)
+    if standing is None:
         return None
-    path = models / pointer["model_version"]
+    path = models / standing.model_version
     if not path.is_dir():
-        raise _damaged(models, f"names the bundle '{path.name}', which is not there")
+        raise damaged(models, f"names the bundle '{path.name}', which is not there")
     return path
 
 
 def champion_review(models: Path) -> str | None:
     """Tell how far people have reviewed the bundle in use (``"unreviewed"`` at first), or None before any training."""
-    pointer = _pointer(models)
-    return None if pointer is None else pointer["review"]
+    standing = read_standing(models)
+    return None if standing is None else standing.review
 
 
 def set_champion(models: Path, model_version: str, *, review: str) -> None:
@@ -67,13 +63,13 @@ def set_champion(models: Path, model_version: str, *, review: str) -> None:
     if model_version not in _versions(models):
         raise _unknown(models, model_version)
     read_bundle(models / model_version)
-    pointer = {"model_version": model_version, "review": review}
-    write_text(models / _POINTER, json.dumps(pointer, indent=2) + "\n")
+    standing = read_standing(models) or Standing(model_version, review)
+    write_standing(models, replace(standing, model_version=model_version, review=review))
 
 
 def adopt_first(models: Path, model_version: str) -> bool:
     """Make a bundle champion, marked ``unreviewed``, if there is none yet; say whether it became one."""
-    if _pointer(models) is not None:
+    if read_standing(models) is not None:
         return False
     set_champion(models, model_version, review="unreviewed")
     return True
@@ -87,18 +83,21 @@ def resolve(models: Path, name: str | Path | None) -> Path:
     models : Path
         The directory of all bundles.
     name : str, Path or None
-        A model version inside ``models``, a path to a bundle, or None for the champion.
+        A model version inside ``models``, ``"challenger"``, a path to a bundle, or None (or ``"champion"``) for the
+        champion.
 
     Raises
     ------
     UsageError
         Nothing fits; lists the bundles that exist and the nearest name.
     """
-    if name is None:
+    if name in (None, "champion"):
         found = champion(models)
         if found is None:
             raise UsageError(f"there is no champion in '{models}' yet.", hint=_hint(models))
         return found
+    if name == "challenger":
+        return models / _challenger(models)
     if str(name) in _versions(models):
         return models / str(name)
     if str(name) and (Path(name) / SUMS).is_file():
@@ -106,32 +105,11 @@ def resolve(models: Path, name: str | Path | None) -> Path:
     raise _unknown(models, str(name))
 
 
-def _pointer(models: Path) -> dict[str, str] | None:
-    file = models / _POINTER
-    try:
-        data = file.read_bytes()
-    except FileNotFoundError:
-        return None
-    except OSError as error:
-        raise _damaged(models, f"cannot be read: {error.strerror}") from error
-    content = _json(models, data)
-    fields = {"model_version", "review"}
-    if not isinstance(content, dict) or set(content) != fields or not all(isinstance(v, str) for v in content.values()):
-        raise _damaged(models, f"does not hold exactly the texts {' and '.join(sorted(fields))}")
-    if not is_model_version(content["model_version"]):
-        raise _damaged(models, f"'{shown(content['model_version'])}' is not a model version")
-    return content
-
-
-def _json(models: Path, data: bytes) -> Any:
-    try:
-        return read_json({_POINTER: data}, _POINTER)
-    except DataRefused as error:
-        raise _damaged(models, error.problems[0].what) from None
-
-
-def _damaged(models: Path, what: str) -> DataRefused:
-    return DataRefused([Problem("champion", str(models / _POINTER), what, _FIX)])
+def _challenger(models: Path) -> str:
+    standing = read_standing(models)
+    if standing is None or standing.challenger is None:
+        raise UsageError(f"there is no challenger in '{models}'.", hint="run 'mqlml retrain', or name a bundle")
+    return standing.challenger
 
 
 def _versions(models: Path) -> list[str]:

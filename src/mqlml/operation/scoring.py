@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -19,19 +19,24 @@ from mqlml.learning.model import Model
 from mqlml.operation.bundle import Bundle, read_bundle, read_json
 from mqlml.operation.golden import check_golden_rows
 from mqlml.operation.policies import active_policy
+from mqlml.review.comparing import Comparisons
 from mqlml.review.criteria import Criteria
 from mqlml.review.nurture import lacking
 from mqlml.review.reasons import Explainer, Explanation
 from mqlml.review.sentences import FactWriter, top_reasons
+from mqlml.review.wording import Words
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from mqlml.tape.features import Feature
 
-__all__ = ["CONTRIBUTIONS", "SCORES", "LeadScorer", "Scored", "grade_bounds"]
+__all__ = ["COMPARISONS", "CONTRIBUTIONS", "SCORES", "LeadScorer", "Scored", "grade_bounds"]
 
 Floats = npt.NDArray[np.float64]
+
+COMPARISONS = "comparisons.json"
+"""The part of a bundle that says how often leads were won by value."""
 
 _UTC = pa.timestamp("us", tz="UTC")
 
@@ -124,6 +129,8 @@ class Scored:
 class LeadScorer:
     """One bundle, ready to score.
 
+    ``words`` are what reasons call things; they change no number.
+
     Examples
     --------
     >>> LeadScorer.load("models/2026-06-30-0123456789ab").model_version  # doctest: +SKIP
@@ -133,9 +140,10 @@ class LeadScorer:
     policy: Policy
     grades: Mapping[str, Any]
     bundle: Bundle
+    words: Words = field(default_factory=Words)
 
     @classmethod
-    def load(cls, path: str | Path) -> LeadScorer:
+    def load(cls, path: str | Path, *, words: Words | None = None) -> LeadScorer:
         """Open a bundle: hashes first, then JSON and model texts, then the golden rows are scored again.
 
         The policy is the last one that was set beside the bundle, or else that of the training.
@@ -146,10 +154,10 @@ class LeadScorer:
             The bundle or a policy beside it is damaged, or it gives other chances here than where it was trained.
         """
         bundle = read_bundle(Path(path))
-        return cls.of(bundle, policy=active_policy(bundle))
+        return cls.of(bundle, policy=active_policy(bundle), words=words)
 
     @classmethod
-    def of(cls, bundle: Bundle, *, policy: Policy | None = None) -> LeadScorer:
+    def of(cls, bundle: Bundle, *, policy: Policy | None = None, words: Words | None = None) -> LeadScorer:
         """Open a bundle whose bytes are here already, their hashes checked; by default with its own policy.
 
         Raises
@@ -160,7 +168,7 @@ class LeadScorer:
         model = Model.from_parts(read_json(bundle.parts, "model.json"), bundle.parts)
         check_golden_rows(model, read_json(bundle.parts, "golden.json"), bundle.path)
         policy = policy or Policy.from_dict(read_json(bundle.parts, "policy.json"))
-        return cls(model, policy, read_json(bundle.parts, "grades.json"), bundle)
+        return cls(model, policy, read_json(bundle.parts, "grades.json"), bundle, words or Words())
 
     @property
     def kinds(self) -> dict[str, Literal["number", "category"]]:
@@ -236,19 +244,22 @@ class LeadScorer:
 
         Returns
         -------
-        pandas.DataFrame of shape (n_leads, 3)
-            ``probability``, ``tier`` and ``model_version``, index kept.
+        pandas.DataFrame of shape (n_leads, 6)
+            ``probability``, ``tier``, ``reason_1`` to ``reason_3`` and ``model_version``, index kept.
         """
         import pandas as pd
 
         n = len(features)
         columns = {f.name: _from_frame(features, f) for f in self.model.features.features}
         table = pa.table(columns)
-        p = self.model.probability(table)
+        matrix = self.model.matrix(table)
+        p = self.model.probability(table, matrix)
         mql = self.policy.mqls(p, np.arange(n).astype(str), self.policy.values(table))
-        tier = self.policy.tiers(p, mql)
-        scored = {"probability": p, "tier": tier, "model_version": np.full(n, self.model_version)}
-        return pd.DataFrame(scored, index=features.index)
+        reasons = self._reasons(self.explainer.explain(table, matrix), table)
+        # As objects, so that no reason is None, which is null in JSON, and not the number that pandas makes of it.
+        texts = {name: pd.Series(c.to_pylist(), features.index, dtype=object) for name, c in reasons.items()}
+        scored = {"probability": p, "tier": self.policy.tiers(p, mql), **texts}
+        return pd.DataFrame({**scored, "model_version": np.full(n, self.model_version)}, index=features.index)
 
     def check_attributes(self, attributes: pa.Table, file: str) -> list[str]:
         """Refuse leads whose columns are not those the model learned from; list new columns.
@@ -292,11 +303,21 @@ class LeadScorer:
             return {}
         return Criteria.from_dict(read_json(self.bundle.parts, "criteria.json")).labels
 
+    @cached_property
+    def comparisons(self) -> Comparisons | None:
+        """Win rates by value at training; None in a bundle of a version that measured none."""
+        parts = self.bundle.parts
+        return Comparisons.from_dict(read_json(parts, COMPARISONS)) if COMPARISONS in parts else None
+
+    def facts(self, table: pa.Table) -> FactWriter:
+        """Writes what is true of the leads in ``table``, in the words in use."""
+        return FactWriter(self.model.features, table, self.labels, words=self.words, comparisons=self.comparisons)
+
     def _reasons(self, explanation: Explanation | None, table: pa.Table) -> dict[str, Any]:
         names = ("reason_1", "reason_2", "reason_3")
         if explanation is None:
             return dict.fromkeys(names)
-        found = top_reasons(explanation, FactWriter(self.model.features, table, self.labels))
+        found = top_reasons(explanation, self.facts(table))
         return {
             name: pa.array([r[i] if i < len(r) else None for r in found], pa.string()) for i, name in enumerate(names)
         }

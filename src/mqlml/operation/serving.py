@@ -33,11 +33,12 @@ class ServedModel:
 
         Returns
         -------
-        pandas.DataFrame of shape (n_leads, 3)
-            ``probability`` (0 to 1), ``tier`` and ``model_version``.
+        pandas.DataFrame of shape (n_leads, 6)
+            ``probability`` (0 to 1), ``tier``, ``reason_1`` to ``reason_3`` (None where there are fewer) and
+            ``model_version``.
         """
         scored: pd.DataFrame = self._scorer.predict_frame(model_input)
-        return scored[["probability", "tier", "model_version"]]
+        return scored[["probability", "tier", "reason_1", "reason_2", "reason_3", "model_version"]]
 
 
 def _load_pyfunc(data_path: str) -> ServedModel:

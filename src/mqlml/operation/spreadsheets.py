@@ -5,7 +5,7 @@ from __future__ import annotations
 import pyarrow as pa
 import pyarrow.compute as pc
 
-__all__ = ["for_spreadsheets", "spreadsheet_schema"]
+__all__ = ["for_spreadsheets", "spreadsheet_schema", "table_for_spreadsheets"]
 
 # A spreadsheet runs a cell that starts so; it may skip blanks first, and folds full-width forms.
 _FORMULA = r"^([\t\r\n\x00]|[\s\v\x{A0}\x{3000}\x{200B}\x{FEFF}]*[=+\-@\x{FF1D}\x{FF0B}\x{FF0D}\x{FF20}])"
@@ -15,6 +15,12 @@ def spreadsheet_schema(schema: pa.Schema) -> pa.Schema:
     """Of rows that ``for_spreadsheets`` made: times are texts, categories are spelt out, names start no formula."""
     names = _without_formulas(pa.array(schema.names, pa.string())).to_pylist()
     return pa.schema([(name, _spreadsheet_type(field.type)) for name, field in zip(names, schema, strict=True)])
+
+
+def table_for_spreadsheets(table: pa.Table) -> pa.Table:
+    """Make a table safe to open in a spreadsheet: text that would be a formula gets an apostrophe in front."""
+    schema = spreadsheet_schema(table.schema)
+    return pa.Table.from_batches([for_spreadsheets(batch, schema) for batch in table.to_batches()], schema)
 
 
 def _spreadsheet_type(kind: pa.DataType) -> pa.DataType:

@@ -18,7 +18,15 @@ from mqlml.errors import EngineError, UsageError, shown
 
 _T = TypeVar("_T")
 EXPERIMENT = "mqlml"
-SIGNATURE_OUTPUTS = (("probability", "double"), ("tier", "string"), ("model_version", "string"))
+VERSION_TAG = "mqlml.model_version"
+SIGNATURE_OUTPUTS = (
+    ("probability", "double"),
+    ("tier", "string"),
+    ("reason_1", "string"),
+    ("reason_2", "string"),
+    ("reason_3", "string"),
+    ("model_version", "string"),
+)
 _REQUIRED = ("duckdb", "lightgbm", "numba", "numpy", "pandas", "pyarrow", "pydantic", "scikit-learn", "scipy")
 _PARAMS_PER_CALL = 100  # the limits of MLflow's REST interface
 _METRICS_PER_CALL = 1000
@@ -46,8 +54,10 @@ def log_training(
     figures: Mapping[str, bytes],
     texts: Mapping[str, str],
     signature_inputs: Sequence[tuple[str, Literal["double", "string"]]],
+    registered: str = EXPERIMENT,
+    tags: Mapping[str, str] | None = None,
 ) -> str:
-    """Record one training in the experiment ``mqlml``, with its bundle as a model that MLflow can serve.
+    """Record one training in an experiment, with its bundle as a registered model that MLflow can serve.
 
     The store is ``MLFLOW_TRACKING_URI`` where that is set, else ``models/mlflow.db`` with files under
     ``models/mlartifacts``. Neither the login name nor a row of anybody's data is recorded.
@@ -70,6 +80,10 @@ def log_training(
         Files by name, for example ``report.html``.
     signature_inputs : sequence of (name, type)
         The features the model takes, all optional.
+    registered : str
+        Name of the experiment and of the registered model.
+    tags : mapping of str to str, optional
+        Of the run, for example the state of git.
 
     Returns
     -------
@@ -81,20 +95,75 @@ def log_training(
     EngineError
         MLflow failed or cannot be reached. The bundle is not touched; the run, if there is one, is marked failed.
     """
+    told = _recorded(models, "the training is not registered", "the bundle is not touched and can be used")
+    with told, mlflow_store(models), _run(models, bundle, name, registered, tags or {}) as run:
+        _log_numbers(params, metrics)
+        _log_files(figures, texts)
+        _log_model(bundle, signature_inputs, registered)
+    return run
+
+
+def log_monitoring(
+    models: Path,
+    *,
+    bundle: Path,
+    params: Mapping[str, Any],
+    metrics: Mapping[str, float],
+    texts: Mapping[str, str],
+    registered: str = EXPERIMENT,
+) -> str:
+    """Record what monitoring found as a run of its own in the same experiment, tagged with the model it watched.
+
+    Parameters
+    ----------
+    models, bundle : Path
+        The directory of all bundles, and that of the watched one.
+    params : mapping
+        Written as text; ``as_of`` names the run.
+    metrics : mapping of str to float
+    texts : mapping of str to str
+        Files by name.
+    registered : str
+        Name of the experiment.
+
+    Returns
+    -------
+    str
+        The id of the run.
+
+    Raises
+    ------
+    EngineError
+        MLflow failed or cannot be reached.
+    """
+    told = _recorded(models, "what was found is not recorded", "the result stands all the same")
+    name = f"monitor {params['as_of']}"
+    with told, mlflow_store(models), _run(models, bundle, name, registered, {}, kind="monitoring") as run:
+        _log_numbers(params, metrics)
+        _log_files({}, texts)
+    return run
+
+
+@contextmanager
+def _recorded(models: Path, what: str, kept: str) -> Iterator[None]:
+    """Whatever MLflow raises becomes an error of ours, without the secrets that addresses hold."""
     try:
-        with _mlflow(models), _run(models, bundle, name) as run:
-            _log_numbers(params, metrics)
-            _log_files(figures, texts)
-            _log_model(bundle, signature_inputs)
+        yield
     except UsageError:
         raise
     except Exception as error:
-        reason = str(error).partition("\n")[0] or type(error).__name__
-        raise EngineError(
-            _without_secrets(f"MQL-mlflow {_uri(models)}: the training is not registered: {reason.removesuffix('.')}."),
-            hint="the bundle is not touched and can be used; check MLFLOW_TRACKING_URI and the server",
-        ) from error
-    return run
+        raise failed(models, error, what=what, kept=kept) from error
+
+
+def failed(
+    models: Path, error: Exception, *, what: str, kept: str = "the bundle is not touched and can be used"
+) -> EngineError:
+    """Say that MLflow failed, in one line and without passwords."""
+    reason = str(error).partition("\n")[0] or type(error).__name__
+    return EngineError(
+        _without_secrets(f"MQL-mlflow {_uri(models)}: {what}: {reason.removesuffix('.')}."),
+        hint=f"{kept}; check MLFLOW_TRACKING_URI and the server",
+    )
 
 
 def _uri(models: Path) -> str:
@@ -102,7 +171,7 @@ def _uri(models: Path) -> str:
 
 
 @contextmanager
-def _mlflow(models: Path) -> Iterator[None]:
+def mlflow_store(models: Path) -> Iterator[None]:
     """Have MLflow write to our store, silently; afterwards the process is as before, but for telemetry being off."""
     os.environ.update(_ALWAYS)
     kept = {key: os.environ.get(key) for key in ("MLFLOW_TRACKING_URI", "MLFLOW_RUN_ID", *_UNLESS_SET)}
@@ -138,29 +207,31 @@ def _quiet(*names: str) -> Iterator[None]:
 
 
 @contextmanager
-def _run(models: Path, bundle: Path, name: str) -> Iterator[str]:
+def _run(
+    models: Path, bundle: Path, name: str, experiment: str, tags: Mapping[str, str], *, kind: str = "training"
+) -> Iterator[str]:
     """Open a run; when an exception passes, MLflow marks it as failed."""
     import mlflow
 
     with mlflow.start_run(
-        experiment_id=_experiment(models),
+        experiment_id=_experiment(models, experiment),
         run_name=name,
         nested=mlflow.active_run() is not None,
-        tags={**_TAGS, "mqlml.model_version": bundle.name},
+        tags={**_TAGS, VERSION_TAG: bundle.name, "mqlml.kind": kind, **tags},
         log_system_metrics=False,
     ) as run:
         yield run.info.run_id
 
 
-def _experiment(models: Path) -> str:
+def _experiment(models: Path, name: str) -> str:
     import mlflow
 
-    found = mlflow.get_experiment_by_name(EXPERIMENT)
+    found = mlflow.get_experiment_by_name(name)
     if found is not None:
         return str(found.experiment_id)
     served = re.match(r"https?:|databricks", _uri(models)) is not None
     location = None if served else (models.resolve() / "mlartifacts").as_uri()  # a server decides for itself
-    return str(mlflow.create_experiment(EXPERIMENT, artifact_location=location))
+    return str(mlflow.create_experiment(name, artifact_location=location))
 
 
 def _log_numbers(params: Mapping[str, Any], metrics: Mapping[str, float]) -> None:
@@ -186,8 +257,9 @@ def _log_files(figures: Mapping[str, bytes], texts: Mapping[str, str]) -> None:
         mlflow.log_artifacts(folder)
 
 
-def _log_model(bundle: Path, inputs: Sequence[tuple[str, Literal["double", "string"]]]) -> None:
+def _log_model(bundle: Path, inputs: Sequence[tuple[str, Literal["double", "string"]]], registered: str) -> None:
     import mlflow
+    from mlflow import MlflowClient
     from mlflow.models import ModelSignature
     from mlflow.types import ColSpec, Schema
 
@@ -196,13 +268,20 @@ def _log_model(bundle: Path, inputs: Sequence[tuple[str, Literal["double", "stri
         inputs=Schema([ColSpec(kind, name, required=False) for name, kind in inputs]),
         outputs=Schema([ColSpec(kind, name) for name, kind in SIGNATURE_OUTPUTS]),
     )
-    mlflow.pyfunc.log_model(
+    logged = mlflow.pyfunc.log_model(
         name="model",
         loader_module="mqlml.operation.serving",
         data_path=str(bundle),
         signature=signature,
         pip_requirements=_requirements(),
         tags=_TAGS,
+    )
+    # By hand: the way that log_model offers talks on stderr.
+    client = MlflowClient()
+    if not client.search_registered_models(filter_string=f"name = '{registered}'"):
+        client.create_registered_model(registered)
+    client.create_model_version(
+        registered, logged.model_uri, run_id=logged.run_id, model_id=logged.model_id, tags={VERSION_TAG: bundle.name}
     )
 
 

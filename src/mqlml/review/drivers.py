@@ -12,13 +12,14 @@ import pyarrow as pa
 from mqlml.errors import shown
 from mqlml.learning.evaluation import binomial_interval
 from mqlml.review.reasons import NOT_SUPPLIED
+from mqlml.review.stability import split
 
 if TYPE_CHECKING:
     from mqlml.learning.labels import Rows
     from mqlml.review.reasons import Explanation
     from mqlml.tape.features import Feature, FeatureSet
 
-__all__ = ["drivers"]
+__all__ = ["buckets_of", "drivers", "shape"]
 
 Floats = npt.NDArray[np.float64]
 
@@ -63,17 +64,18 @@ def drivers(
         if name == NOT_SUPPLIED or share[j] < 0.001 or len(found) == _MAX_DRIVERS:
             continue
         feature = _telling(features, used, name, explained, explanation.parts[:, j])
-        shape = _shape(feature, table, rows)
+        values = shape(feature, table, rows)
         found.append(
             {
                 "criterion": name,
                 "group": explanation.groups[j],
                 "importance": float(share[j]),
                 "direction": _direction(feature, explained, explanation.parts[:, j]),
-                "sentence": _sentence(feature, shape),
+                "sentence": _sentence(feature, values),
                 "measure": feature.description,
                 "coverage": _coverage(table, feature),
-                "shape": shape,
+                "shape": values,
+                "split": split(feature, table, rows),
             }
         )
     return found
@@ -125,12 +127,23 @@ def _coverage(table: pa.Table, feature: Feature) -> float:
     return float((present & (values > 0)).mean()) if feature.group == "engagement" else float(present.mean())
 
 
-def _shape(feature: Feature, table: pa.Table, rows: Rows) -> list[dict[str, Any]]:
-    """Win rate by bucket of the feature's values, with exact 90 % intervals counted in leads."""
+def buckets_of(feature: Feature, table: pa.Table) -> list[tuple[str, npt.NDArray[np.bool_]]]:
+    """Levels or ranges of a feature's values in words, and which rows are in each, shape (rows,)."""
     column = table[feature.name]
-    buckets = _levels(column) if feature.kind == "category" else _ranges(column.to_numpy(), feature)
+    return _levels(column) if feature.kind == "category" else _ranges(column.to_numpy(), feature)
+
+
+def shape(feature: Feature, table: pa.Table, rows: Rows) -> list[dict[str, Any]]:
+    """Win rate by bucket of the feature's values, with exact 90 % intervals counted in leads.
+
+    Returns
+    -------
+    list of dict
+        ``label``, ``share`` of the rows, ``win_rate`` with ``low`` and ``high`` (0..1) and ``leads``; buckets of fewer
+        than 20 leads are left out.
+    """
     found = []
-    for label, inside in buckets:
+    for label, inside in buckets_of(feature, table):
         leads = len(np.unique(rows.lead[inside]))
         if leads < _LEAST_LEADS:
             continue
@@ -191,10 +204,10 @@ def _number(value: float) -> str:
     return f"{value:,.0f}" if float(value).is_integer() or abs(value) >= 100 else f"{value:,.3g}"
 
 
-def _sentence(feature: Feature, shape: Sequence[dict[str, Any]]) -> str:
-    if len(shape) < 2:
+def _sentence(feature: Feature, values: Sequence[dict[str, Any]]) -> str:
+    if len(values) < 2:
         return f"{feature.description} Too few leads differ in it for a comparison."
-    best, worst = max(shape, key=lambda b: b["win_rate"]), min(shape, key=lambda b: b["win_rate"])
+    best, worst = max(values, key=lambda b: b["win_rate"]), min(values, key=lambda b: b["win_rate"])
     measure = feature.description.rstrip(".")
     return (
         f"{measure}: leads with '{best['label']}' won in {_percent(best['win_rate'])} of cases, "

@@ -11,7 +11,7 @@ from mqlml.show.handing import handed
 if TYPE_CHECKING:
     from mqlml.workflows.demonstrating import Demonstration
 
-__all__ = ["backtested", "check", "demonstrated", "explained", "scored", "threshold", "trained"]
+__all__ = ["backtested", "check", "demonstrated", "scored", "threshold", "trained"]
 
 
 def check(found: Mapping[str, Any]) -> str:
@@ -133,7 +133,8 @@ def _evidence(d: Mapping[str, Any]) -> list[str]:
     if d["value"]:
         lines.append(f"  An MQL brings {_amount(d['value']['per_mql'])} on average.")
     if d["lift_over_present"]:
-        lines.append(f"  {_interval(d['lift_over_present'])} times the win rate of the present rule.")
+        times = _interval(d["lift_over_present"])
+        lines.append(f"  {times} times the win rate of the leads chosen today, whatever their number.")
     if d["drift"] and d["drift"]["warning"]:
         lines.append(f"  Warning: {d['drift']['warning']}")
     return lines
@@ -142,27 +143,6 @@ def _evidence(d: Mapping[str, Any]) -> list[str]:
 def _amount(found: Mapping[str, Any]) -> str:
     ends = "" if found["low"] is None else f" ({found['low']:,.0f} to {found['high']:,.0f})"
     return f"{found['value']:,.0f}{ends}"
-
-
-def explained(found: Mapping[str, Any]) -> str:
-    """One lead's story."""
-    row = found["score"]
-    lines = [
-        f"Lead {row['lead_id']} as of {row['as_of'] or 'no date'}",
-        f"Chance to win {100 * row['probability']:.1f} % (better than {row['percentile']:.0f} % of leads), "
-        f"tier {row['tier']}, fit {row['fit_grade']}, engagement {row['engagement_grade']}.",
-    ]
-    if found["fate"] != "candidate":
-        lines.append(f"Not a candidate: {found['fate']}; a scoring job would skip this lead.")
-    lines += ["", "What moves the chance, in log-odds (they sum to it)", f"  {found['base']:+.3f}  base"]
-    lines += [f"  {c['contribution']:+.3f}  {c['fact']}  [{c['group']}]" for c in found["criteria"]]
-    if found["events"]:
-        lines += ["", "Last events"]
-        lines += [
-            f"  {e['occurred_at']:%Y-%m-%d %H:%M}  {e['event_type']}{'  ' + e['asset'] if e['asset'] else ''}"
-            for e in found["events"]
-        ]
-    return "\n".join(lines)
 
 
 def demonstrated(done: Demonstration) -> str:

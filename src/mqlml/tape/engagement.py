@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from mqlml.tape.features import FeatureSet
     from mqlml.tape.layout import Layout
 
+OTHER_ASSETS = "other assets"
 CHANNELS = "channels used"
 FIRST_ACTIVITY = "first activity"
 LAST_ACTIVITY = "last activity"
@@ -24,14 +25,16 @@ def asset_counts(features: FeatureSet, at: Layout) -> Iterator[Placed]:
     names = (*features.named_assets, OTHER) if features.other_assets else features.named_assets
     for asset in names if features.counts_assets else ():
         code = at.assets - 1 if asset == OTHER else features.named_assets.index(asset)
+        # An event type "other" has a criterion of its own.
+        criterion = OTHER_ASSETS if asset == OTHER else asset
         what = f"{quoted(asset)} assets" if asset == OTHER else quoted(asset)
         for w, window in features.long_windows:
             text = f"Number of events on {what} {when(window)}."
             name = f"assets.{asset}.count_{suffix(window)}"
-            feature = Feature(name, "asset_counts", "engagement", asset, "events", text, window_days=window)
+            feature = Feature(name, "asset_counts", "engagement", criterion, "events", text, window_days=window)
             yield Placed(feature, at.windowed(at.types + code, w))
         text = f"Days since the last event on {what}."
-        feature = Feature(f"assets.{asset}.days_since_last", "asset_counts", "timing", asset, "days", text)
+        feature = Feature(f"assets.{asset}.days_since_last", "asset_counts", "timing", criterion, "days", text)
         yield Placed(feature, at.recency + at.types + code)
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
+from mqlml.config import Family
 from mqlml.tape import engagement, pace, surroundings
 from mqlml.tape.columns import ANY_ACTIVITY, LEAD_AGE, Feature, Placed
 from mqlml.tape.words import days, quoted, suffix, when
@@ -15,39 +16,14 @@ if TYPE_CHECKING:
 
     Maker = Callable[[FeatureSet, Layout], Iterator[Placed]]
 
-BASE_FAMILIES = (
-    "attribute",
-    "age",
-    "count",
-    "active_days",
-    "assets",
-    "recency",
-    "first_touch",
-    "intensity",
-    "value",
-)
-FAMILIES = (
-    *BASE_FAMILIES,
-    "type_intensity",
-    "asset_counts",
-    "channels",
-    "journey",
-    "sessions",
-    "visits",
-    "momentum",
-    "silence",
-    "tempo",
-    "rhythm",
-    "tracking",
-    "pairs",
-    "changes",
-    "stage",
-    "account",
-)
+FAMILIES: tuple[str, ...] = get_args(Family)
 """Every family, in the order of the feature table's columns."""
 
-DEFAULT_FAMILIES = tuple(name for name in FAMILIES if name not in {"type_intensity", "first_touch", "rhythm"})
-"""The families of a feature set where ``[features] families`` names none."""
+BASE_FAMILIES = FAMILIES[: FAMILIES.index("value") + 1]
+
+_OFF = {"first_touch", "journey", "rhythm", "silence", "type_intensity"}
+DEFAULT_FAMILIES = tuple(name for name in FAMILIES if name not in _OFF)
+"""The families of a set where ``[features] families`` names none; the others earned nothing (docs/families.md)."""
 
 
 def placed_features(features: FeatureSet, at: Layout) -> tuple[Placed, ...]:

@@ -6,7 +6,7 @@ import hashlib
 import json
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,31 +16,25 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from mqlml.decision.choosing import counted, set_policy
+from mqlml.decision.choosing import counted
 from mqlml.decision.memory import Listed
 from mqlml.decision.rules import known_then, rule_problems
 from mqlml.errors import DataRefused, UsageError
 from mqlml.history.writing import write_table, write_text
-from mqlml.learning.handed import weigh_control
-from mqlml.learning.labels import labelled_rows
-from mqlml.learning.pairs import choose_pairs
 from mqlml.learning.present import present_problems
-from mqlml.learning.propensity import Recipe
 from mqlml.learning.snapshots import mark_table
 from mqlml.learning.training import train_model
-from mqlml.learning.windows import plan_windows
 from mqlml.operation.bundle import moment_name, read_json, write_bundle
 from mqlml.operation.golden import make_golden_rows
 from mqlml.operation.scoring import LeadScorer, encode_json, grade_bounds
 from mqlml.review.reasons import Explainer
 from mqlml.tape.build import build_features
 from mqlml.tape.engine import LocalEngine
-from mqlml.tape.vocabulary import learn_feature_set
 from mqlml.workflows.choosing import Choosing, chosen
 from mqlml.workflows.following import follow
 from mqlml.workflows.grounding import gather
 from mqlml.workflows.opening import Opened, Progress, Quiet, open_history
-from mqlml.workflows.training import threads_of
+from mqlml.workflows.preparing import prepare, recipe_of
 from mqlml.workflows.walkpages import markdown, week_rows
 
 if TYPE_CHECKING:
@@ -235,24 +229,11 @@ class _Walk:
         """Learn as a training on that day would, a little lighter; nothing is judged but the policy."""
         config, origin = self.config, self.origins[number]
         opened = open_history(self.history, config, as_of=origin.isoformat())
-        rows = labelled_rows(opened.people, config, as_of=opened.moment)
-        rows = weigh_control(opened.history, rows, every_days=config.snapshots.every_days, until=opened.moment)
-        plan = plan_windows(rows, origins=config.model.origins, seed=config.model.seed, refit=config.model.refit)
-        features = learn_feature_set(self.history, config, until=opened.as_of, attributes=opened.attributes)
-        first = min((r.origin for r in plan.rounds if r.origin is not None), default=None)
-        pairs = choose_pairs(self.history, features, rows, config, before=first, seed=config.model.seed)
-        features = replace(features, pairs=pairs)
-        table = build_features(self.history, mark_table(opened.people, rows.lead, rows.at), features)
-        recipe = Recipe(config.model.seed, config.model.bags, threads_of(config))
-        done = train_model(table, rows, features, plan, recipe=recipe, min_leads=config.model.min_level_count)
-        basis = gather(opened, config, rows, plan, table, done, None)
-        policy = set_policy(
-            config.policy,
-            basis.replay,
-            base_rate=basis.base_rate,
-            worths=basis.worths,
-            certifiable=basis.certifiable,
-        )
+        ready = prepare(opened, config)
+        rows, table, least = ready.rows, ready.table, config.model.min_level_count
+        done = train_model(table, rows, ready.features, ready.plan, recipe=recipe_of(config), min_leads=least)
+        basis = gather(opened, config, rows, ready.plan, table, done, None)
+        policy = basis.policy(config.policy)
         worth = "worth_column" if config.policy.value_column is not None else "worth_learned"
         seen = counted(basis.replay, policy.unit, policy.cost, worth)
         outcome = seen.outcome(policy.threshold if policy.threshold is not None else 1.0)

@@ -6,20 +6,19 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from mqlml.errors import UsageError, shown
 from mqlml.learning.constraints import Constraints
-from mqlml.learning.decided import effect
+from mqlml.learning.decided import effect, volume
+from mqlml.learning.moments import DAY
 from mqlml.learning.resampling import Resampler
 from mqlml.review.criteria import Criteria, read_criteria
 
 if TYPE_CHECKING:
-    import numpy as np
-    import numpy.typing as npt
-
     from mqlml.config import Config
     from mqlml.learning.labels import Rows
     from mqlml.learning.propensity import Recipe
-    from mqlml.learning.resampling import Interval
     from mqlml.learning.training import Tested
     from mqlml.tape.features import FeatureSet
 
@@ -104,6 +103,7 @@ def weigh(
     *,
     recipe: Recipe,
     best: float,
+    threshold: float | None,
     progress: Callable[[], None],
 ) -> Mapping[str, Any]:
     """Say what the decisions cost or gained, together and one by one, on the same tested rows.
@@ -120,32 +120,42 @@ def weigh(
         The one that obeys.
     best : float
         Share of snapshots that is handed over, 0..1.
+    threshold : float or None
+        Chance from which a lead is handed over; None where the policy has no line.
     progress : callable
         Called after each test.
 
     Returns
     -------
     dict
-        The decisions as plain data, each that changes the model with its ``effect``, and ``together``.
+        The decisions as plain data, each that changes the model with its ``effect`` in words and ``figures``:
+        ``log_loss``, ``win_rate`` of as many MQLs, ``mqls_per_week`` at the same threshold (None without one or
+        without dates), each as an interval of what the decision adds, and ``same``, the share of MQLs that stay.
+        The same for all together in ``together`` and ``together_figures``.
     """
     data = decided.criteria.to_dict()
     forcing = decided.forcing
     if not forcing:
-        return {**data, "together": None}
-    row = tested.row
-    resampler = Resampler(rows.group[row], seed=recipe.seed)
+        return {**data, "together": None, "together_figures": None}
+    resampler = Resampler(rows.group[tested.row], seed=recipe.seed)
 
-    def against(constraints: Constraints) -> str:
+    def against(constraints: Constraints) -> dict[str, Any]:
         free = test(replace(recipe, constraints=constraints))
         progress()
-        return _sentence(rows.won[row], tested.p, free.p, resampler, best)
+        found = effect(rows.won[tested.row], tested.p, free.p, resampler, best=best)
+        return {
+            "log_loss": found.log_loss.to_dict(),
+            "win_rate": found.win_rate.to_dict(),
+            "mqls_per_week": _volume(rows, tested, free, resampler, threshold),
+            "same": found.same,
+        }
 
     together = against(Constraints())
     alone = {forcing[0]: together} if len(forcing) == 1 else {}
     for name in forcing[:_MOST_WEIGHED] if not alone else ():
         alone[name] = against(decided.without(name))
-    marks = [{**mark, "effect": alone.get(mark["name"])} for mark in data["marks"]]
-    return {**data, "marks": marks, "together": together}
+    marks = [{**mark, **_told(alone.get(mark["name"]))} for mark in data["marks"]]
+    return {**data, "marks": marks, "together": _sentence(together), "together_figures": together}
 
 
 def tests_to_weigh(decided: Decided) -> int:
@@ -154,27 +164,37 @@ def tests_to_weigh(decided: Decided) -> int:
     return many if many < 2 else 1 + min(many, _MOST_WEIGHED)
 
 
-def _sentence(
-    won: npt.NDArray[np.float64],
-    obeying: npt.NDArray[np.float64],
-    free: npt.NDArray[np.float64],
-    resampler: Resampler,
-    best: float,
-) -> str:
-    found = effect(won, obeying, free, resampler, best=best)
-    loss, rate = found.log_loss, found.win_rate
-    if (loss.low or 0.0) > 0:
+def _volume(
+    rows: Rows, tested: Tested, free: Tested, resampler: Resampler, threshold: float | None
+) -> dict[str, float | None] | None:
+    """What the decisions add to the MQLs of a week, in a history with dates and at one threshold for both."""
+    if threshold is None or rows.timing != "horizon":
+        return None
+    when = rows.when[tested.row]
+    weeks = max(float(np.ptp(when)) / (7 * DAY), 1.0)
+    # Chances on the scale of the shipped model, which is the threshold's; where there are none, no lead crosses.
+    obeying, ignoring = (np.nan_to_num(t.settled) >= threshold for t in (tested, free))
+    return volume(rows.lead[tested.row], obeying, ignoring, resampler, weeks=weeks).to_dict()
+
+
+def _told(found: Mapping[str, Any] | None) -> dict[str, Any]:
+    return {"effect": None if found is None else _sentence(found), "figures": found}
+
+
+def _sentence(found: Mapping[str, Any]) -> str:
+    loss, rate, week = found["log_loss"], found["win_rate"], found["mqls_per_week"]
+    if (loss["low"] or 0.0) > 0:
         word = "It costs"
     else:
-        word = "It gains" if (loss.high or 0.0) < 0 else "No difference that could be told"
+        word = "It gains" if (loss["high"] or 0.0) < 0 else "No difference that could be told"
+    weekly = "" if week is None else f"MQLs a week at the same threshold {_span(week, 1)}; "
     return (
-        f"{word}: log loss {_span(loss, 4)}; win rate of as many MQLs {_span(rate, 1, scale=100)} points; "
-        f"{100 * found.same:.0f} % of them are the same."
+        f"{word}: log loss {_span(loss, 5)}; win rate of as many MQLs {_span(rate, 1, scale=100)} points; {weekly}"
+        f"{100 * found['same']:.0f} % of them are the same."
     )
 
 
-def _span(found: Interval, digits: int, *, scale: float = 1.0) -> str:
-    said = f"{scale * found.value:+.{digits}f}"
-    if found.low is None or found.high is None:
-        return said
-    return f"{said} [{scale * found.low:+.{digits}f}, {scale * found.high:+.{digits}f}]"
+def _span(found: Mapping[str, float | None], digits: int, *, scale: float = 1.0) -> str:
+    value, low, high = found["value"] or 0.0, found["low"], found["high"]
+    said = f"{scale * value:+.{digits}f}"
+    return said if low is None or high is None else f"{said} [{scale * low:+.{digits}f}, {scale * high:+.{digits}f}]"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +14,10 @@ from mqlml import __version__
 from mqlml.learning.pairs import pair_notes
 from mqlml.operation.golden import make_golden_rows
 from mqlml.operation.policies import REPLAY, encode_replay
-from mqlml.operation.scoring import encode_json, grade_bounds
+from mqlml.operation.reference import REFERENCE, frozen_reference
+from mqlml.operation.scoring import COMPARISONS, encode_json, grade_bounds
+from mqlml.review.comparing import measure_comparisons
+from mqlml.review.converts import converts
 from mqlml.review.decision import decision
 from mqlml.review.drivers import drivers
 from mqlml.review.nurture import lacking, near_misses, preceded
@@ -23,6 +26,7 @@ from mqlml.review.report import summary as figures_of
 from mqlml.review.scorecard import Seen, make_scorecard
 from mqlml.tape.traffic import Tally
 from mqlml.workflows.opening import Opened
+from mqlml.workflows.portraying import portray
 
 if TYPE_CHECKING:
     from mqlml.config import Config
@@ -68,20 +72,27 @@ def describe(learned: Learned, config: Config) -> tuple[dict[str, Any], dict[str
     used = {column.feature for column in model.encoder.columns}
     # What converts is told of snapshots whose whole horizon is known.
     mature = table if rows.mature.all() else table.filter(pa.array(rows.mature))
-    shown_drivers = drivers(explanation, sample, model.features, used, mature, rows.where(rows.mature))
+    labelled = rows.where(rows.mature)
+    shown_drivers = drivers(explanation, sample, model.features, used, mature, labelled)
     checked = difference_from_shap(model, matrix[:_CHECKED_WITH_SHAP])
     summary = _summary(learned, config, shown_drivers, checked)
+    summary |= portray(learned, config, explanation)
+    summary["converts"] = converts(
+        learned.opened.history, learned.opened.people, config, model.features, as_of=learned.opened.moment
+    )
     summary["nurture"] = _nurture(learned, explanation, newest, model.probability(sample, matrix))
     parts = {
         **model.to_parts(),
         "policy.json": encode_json(learned.policy.to_dict()),
         REPLAY: encode_replay(learned.basis),
+        COMPARISONS: encode_json(measure_comparisons(model.features, mature, labelled, used=used).to_dict()),
         "grades.json": encode_json(grade_bounds(explanation)),
         "golden.json": encode_json(make_golden_rows(model)),
         "training.json": encode_json(_settings(config, learned)),
         "report.json": encode_json(summary),
         "criteria.json": encode_json(learned.criteria),
     }
+    parts.update(_reference(learned, sorted(used), config))
     return summary, parts
 
 
@@ -121,6 +132,21 @@ def _summary(learned: Learned, config: Config, shown_drivers: list[dict[str, Any
         },
         "versions": _versions(),
     }
+
+
+def _reference(learned: Learned, used: Sequence[str], config: Config) -> dict[str, bytes]:
+    """What monitoring compares later leads with; no part where there are no moments to compare with."""
+    rows = learned.rows
+    found = frozen_reference(
+        learned.table,
+        at=rows.at,
+        lead=rows.lead,
+        features=used,
+        chances=learned.training.model.probability,
+        event_types=learned.opened.history.event_type_counts(learned.opened.as_of),
+        min_level_count=config.model.min_level_count,
+    )
+    return {} if found is None else {REFERENCE: encode_json(found)}
 
 
 def _labelled(shown_drivers: list[dict[str, Any]], criteria: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -174,15 +200,11 @@ def _scorecard(learned: Learned, config: Config) -> dict[str, Any]:
         where,
         learned.policy.mqls(p, row, learned.policy.values(table)),
         None if present is None else present[own],
+        rows.lead[row],
     )
-    columns = model.encoder.columns
-    used = {column.feature for column in columns}
-    named: dict[str, set[str]] = {name: set() for name in used}
-    for column in columns:
-        if column.level is not None:
-            named[column.feature].add(column.level)
+    used = {column.feature for column in model.encoder.columns}
     looked_at = [feature for feature in model.features.features if feature.name in used]
-    levels = {name: frozenset(found) for name, found in named.items()}
+    levels = {name: model.encoder.levels(name) for name in used}
     return make_scorecard(seen, looked_at, levels, seed=config.model.seed)
 
 

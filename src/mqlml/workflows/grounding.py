@@ -75,10 +75,8 @@ def gather(
     value = win_values(opened.history, config, rows, until=opened.moment)
     worths = _worths(config, rows, plan, table, training, value)
     more = followed(opened.history, config, rows, until=opened.moment)
-    if value is not None:
-        more["value"] = value
-    if present is not None and present.marked is not None:
-        more["present"] = present.marked.astype(np.float64)
+    more |= {} if value is None else {"value": value}
+    more |= {} if present is None or present.marked is None else {"present": present.marked.astype(np.float64)}
     more |= {f"worth_{name}": worth.of(table) for name, worth in worths.items()}
     replay = make_replay(
         rows,
@@ -115,8 +113,7 @@ def _worths(
         first = _first_wins(rows, learned)
         source = source_feature(table)
         names = None if source is None else np.asarray(_texts(table[source]), dtype=object)[first]
-        columns = training.model.encoder.columns
-        levels = {c.level for c in columns if c.feature == source and c.level is not None}
+        levels = set() if source is None else training.model.encoder.levels(source)
         found["learned"] = learned_worth(value[first], names, source, named=levels)
     return {name: worth for name, worth in found.items() if worth is not None}
 

@@ -8,16 +8,18 @@ from typing import TYPE_CHECKING, Any
 from mqlml.history.writing import write_text
 from mqlml.operation.bundle import read_bundle, read_json
 from mqlml.operation.policies import policy_history, read_basis
-from mqlml.operation.registry import resolve, review_state
+from mqlml.operation.registry import resolve
 from mqlml.review.decision import decision
+from mqlml.review.report import definition as definition_page
 from mqlml.review.report import render_report
 from mqlml.tape.features import FeatureSet
+from mqlml.workflows.reviewing import as_told
 
 if TYPE_CHECKING:
     from mqlml.config import Config
     from mqlml.operation.bundle import Bundle
 
-__all__ = ["features", "in_force", "report"]
+__all__ = ["definition", "features", "in_force", "report"]
 
 
 def in_force(summary: dict[str, Any], bundle: Bundle) -> dict[str, Any]:
@@ -51,10 +53,7 @@ def report(config: Config, *, out: Path | None = None, model: str | None = None)
     bundle = read_bundle(resolve(models, model))
     path = out or bundle.path.with_name(f"{bundle.model_version}.report.html")
     summary = in_force(read_json(bundle.parts, "report.json"), bundle)
-    page = render_report(
-        {**summary, "model_version": bundle.model_version, "review": review_state(models, bundle.path)}
-    )
-    write_text(path, page)
+    write_text(path, render_report(as_told(summary, models, bundle.path)))
     return path
 
 
@@ -77,6 +76,31 @@ def features(config: Config, *, out: Path | None = None, model: str | None = Non
     """
     bundle = read_bundle(resolve(config.path(config.output.models), model))
     text = FeatureSet.from_dict(read_json(bundle.parts, "model.json")["features"]).dictionary()
+    if out is not None:
+        write_text(out, text)
+    return text
+
+
+def definition(config: Config, *, out: Path | None = None, model: str | None = None) -> str:
+    """Write the MQL definition that marketing and sales sign, for the policy in force.
+
+    Parameters
+    ----------
+    config : Config
+        Says where the bundles are.
+    out : Path, optional
+        Markdown file to write as well.
+    model : str, optional
+        By default the champion.
+
+    Returns
+    -------
+    str
+        Markdown.
+    """
+    models = config.path(config.output.models)
+    bundle = read_bundle(resolve(models, model))
+    text = definition_page(as_told(in_force(read_json(bundle.parts, "report.json"), bundle), models, bundle.path))
     if out is not None:
         write_text(out, text)
     return text

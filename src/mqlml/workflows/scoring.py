@@ -29,6 +29,7 @@ from mqlml.workflows.choosing import Choosing, chosen, waiting
 from mqlml.workflows.handing import Handing
 from mqlml.workflows.opening import Opened, Progress, Quiet, open_history
 from mqlml.workflows.previous import previous_list
+from mqlml.workflows.vocabulary import read_vocabulary, unknown_words
 
 if TYPE_CHECKING:
     from mqlml.config import Config
@@ -92,7 +93,7 @@ def score(
     config = config.model_copy(update={"handoff": None if lists is None else config.handoff or Handoff()})
     models = config.path(config.output.models)
     bundle = resolve(models, model)
-    scorer = LeadScorer.load(bundle)
+    scorer = LeadScorer.load(bundle, words=read_vocabulary(config))
     progress.begin("Reading the history")
     with (engine or LocalEngine()).open(config, kinds=scorer.kinds) as history:
         opened = open_history(history, config, as_of=as_of, audit=False)
@@ -253,6 +254,7 @@ def _manifest(
     if new_columns:
         notes.append(f"Columns the model does not know, not used: {', '.join(new_columns)}.")
     notes += _new_event_types(scorer, opened)
+    notes += unknown_words(scorer.words, scorer.model.features)
     return {
         "model_version": scorer.model_version,
         "policy_version": scorer.policy.version,

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from mqlml import config as settings
-from mqlml.decision.choosing import RULES, set_policy
+from mqlml.decision.choosing import RULES
 from mqlml.errors import UsageError
 from mqlml.learning.snapshots import as_microseconds
 from mqlml.operation.bundle import read_bundle
@@ -76,10 +76,7 @@ def threshold(
     policy = now
     if rules or without or as_of is not None:
         asked = _asked(now, _with_column(rules, basis.value_column), without)
-        chosen = set_policy(
-            asked, basis.replay, base_rate=basis.base_rate, worths=basis.worths, certifiable=basis.certifiable
-        )
-        policy = _kept(now, chosen)
+        policy = _kept(now, basis.policy(asked))
     found = decision(policy, basis)
     if put_in_force:
         evidence = {key: found[key] for key in ("mqls_per_week", "win_rate", "share_of_wins", "lift", "mqls", "wins")}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,31 +11,26 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from mqlml.decision.choosing import set_policy
 from mqlml.decision.rules import rule_problems
-from mqlml.errors import DataRefused, EngineError
+from mqlml.errors import DataRefused
 from mqlml.history.writing import write_text
 from mqlml.learning.baselines import simpler_ways, source_feature
-from mqlml.learning.handed import weigh_control
 from mqlml.learning.judgement import judge
-from mqlml.learning.labels import labelled_rows
-from mqlml.learning.pairs import choose_pairs
 from mqlml.learning.present import present_problems, present_rule
-from mqlml.learning.propensity import Recipe
-from mqlml.learning.snapshots import mark_table
 from mqlml.learning.training import JUDGED_BAGS, train_model
-from mqlml.learning.windows import plan_windows
+from mqlml.operation.aliases import follow_standing
 from mqlml.operation.bundle import write_bundle
-from mqlml.operation.registry import adopt_first, champion, review_state
-from mqlml.review.report import figures, model_card, render_report
-from mqlml.tape.build import build_features
+from mqlml.operation.promotion import set_challenger
+from mqlml.operation.registry import adopt_first, champion
+from mqlml.review.report import render_report
 from mqlml.tape.engine import LocalEngine
-from mqlml.tape.traffic import Tally
-from mqlml.tape.vocabulary import learn_feature_set
 from mqlml.workflows.deciding import read_decisions, tests_to_weigh, weigh
 from mqlml.workflows.describing import Learned, describe
 from mqlml.workflows.grounding import gather
 from mqlml.workflows.opening import Opened, Progress, Quiet, open_history, refuse_leaks
+from mqlml.workflows.preparing import prepare, recipe_of
+from mqlml.workflows.recording import record_training
+from mqlml.workflows.reviewing import as_told
 
 if TYPE_CHECKING:
     from mqlml.config import Config
@@ -103,7 +97,7 @@ def train(
         summary, parts = describe(learned, config)
     models = config.path(config.output.models)
     bundle = write_bundle(parts, models, as_of=opened.as_of)
-    return _publish(bundle, models, summary, learned.training.model, progress)
+    return _publish(config, bundle, models, summary, learned.training.model, progress)
 
 
 def report_path(bundle: Path) -> Path:
@@ -115,25 +109,12 @@ def _learn(opened: Opened, config: Config, progress: Progress) -> Learned:
     rules = rule_problems(config.policy.rules, opened.history)
     if problems := [*present_problems(opened.history, config, attributes=opened.attributes), *rules]:
         raise DataRefused(problems)
-    rows = labelled_rows(opened.people, config, as_of=opened.moment)
-    rows = weigh_control(opened.history, rows, every_days=config.snapshots.every_days, until=opened.moment)
-    plan = plan_windows(rows, origins=config.model.origins, seed=config.model.seed, refit=config.model.refit)
     progress.begin("Computing features")
-    features = learn_feature_set(opened.history, config, until=opened.as_of, attributes=opened.attributes)
-    first_origin = min((r.origin for r in plan.rounds if r.origin is not None), default=None)
-    pairs = choose_pairs(opened.history, features, rows, config, before=first_origin, seed=config.model.seed)
-    features = replace(features, pairs=pairs)
-    tally = Tally()
-    table = build_features(opened.history, mark_table(opened.people, rows.lead, rows.at), features, tally=tally)
+    ready = prepare(opened, config)
+    rows, plan, features, table = ready.rows, ready.plan, ready.features, ready.table
     present, note = present_rule(opened.history, config, rows, opened.people, table=table)
     decided = read_decisions(config, features)
-    recipe = Recipe(
-        config.model.seed,
-        config.model.bags,
-        threads_of(config),
-        calibration=config.model.calibration,
-        constraints=decided.constraints,
-    )
+    recipe = recipe_of(config, decided.constraints)
     judged = len(plan.rounds) - len(plan.frozen)
     progress.begin("Learning", recipe.bags + min(recipe.bags, JUDGED_BAGS) * judged)
     least = config.model.min_level_count
@@ -143,13 +124,7 @@ def _learn(opened: Opened, config: Config, progress: Progress) -> Learned:
     tested.baselines.update(simpler_ways(table, rows, plan, present=present))
     judgement = judge(rows, tested, plan, segments=_segments(table), seed=config.model.seed, present=present)
     basis = gather(opened, config, rows, plan, table, training, present)
-    policy = set_policy(
-        config.policy,
-        basis.replay,
-        base_rate=basis.base_rate,
-        worths=basis.worths,
-        certifiable=basis.certifiable,
-    )
+    policy = basis.policy(config.policy)
     if decided.forcing:
         progress.begin("Weighing decisions on criteria", tests_to_weigh(decided))
     weighed = weigh(
@@ -159,20 +134,16 @@ def _learn(opened: Opened, config: Config, progress: Progress) -> Learned:
         lambda changed: train_model(table, rows, features, plan, recipe=changed, min_leads=least).tested,
         recipe=replace(recipe, bags=min(recipe.bags, JUDGED_BAGS)),
         best=_share_of_mqls(policy, table, tested),
+        threshold=policy.threshold,
         progress=progress.advance,
     )
     notes = (*decided.notes, *(() if note is None else (note,)))
-    return Learned(opened, rows, plan, table, training, judgement, basis, policy, weighed, tally, notes)
+    return Learned(opened, rows, plan, table, training, judgement, basis, policy, weighed, ready.tally, notes)
 
 
 def _share_of_mqls(policy: Policy, table: pa.Table, tested: Tested) -> float:
     values = policy.values(table.take(pa.array(tested.row)))
     return float(np.mean(policy.mqls(tested.p, tested.row, values)))
-
-
-def threads_of(config: Config) -> int:
-    """Threads to use; they change the time taken, never a result."""
-    return config.model.threads or os.cpu_count() or 1
 
 
 def _segments(table: pa.Table) -> dict[str, np.ndarray[Any, np.dtype[np.str_]]]:
@@ -188,54 +159,23 @@ def _segments(table: pa.Table) -> dict[str, np.ndarray[Any, np.dtype[np.str_]]]:
     return segments
 
 
-def _publish(bundle: Path, models: Path, summary: dict[str, Any], model: Model, progress: Progress) -> Trained:
-    """Adopt the first bundle, write the report beside it and record the run."""
+def _publish(
+    config: Config, bundle: Path, models: Path, summary: dict[str, Any], model: Model, progress: Progress
+) -> Trained:
+    """Adopt the first bundle, or name the challenger; write the report beside it and record the run."""
     adopted = adopt_first(models, bundle.name)
+    set_challenger(models, bundle.name)
     in_use = champion(models)
-    full = {**summary, "model_version": bundle.name, "review": review_state(models, bundle)}
+    full = as_told(summary, models, bundle)
     page = render_report(full)
     write_text(report_path(bundle), page)
     notes = list(summary["notes"])
     if adopted:
         notes.append("This is the first bundle: it is in use from now on, marked unreviewed until people have read it.")
     progress.begin("Recording in MLflow")
-    run_id = _record(bundle, models, full, model, page, notes)
+    run_id, said = record_training(config, bundle, full, model, page)
+    notes += said
+    if run_id is not None:
+        notes += follow_standing(config)
     mine = in_use is not None and in_use.name == bundle.name
     return Trained(bundle, report_path(bundle), full, mine, run_id, tuple(notes))
-
-
-def _record(
-    bundle: Path, models: Path, summary: dict[str, Any], model: Model, page: str, notes: list[str]
-) -> str | None:
-    """Log the run; a training is not lost because its record could not be made."""
-    from mqlml.operation.tracking import log_training
-
-    metrics = {m["name"]: m["model"]["value"] for m in summary["evaluation"]["metrics"]}
-    population = summary["population"]
-    try:
-        return log_training(
-            models,
-            bundle=bundle,
-            name=bundle.name,
-            params={
-                "as_of": summary["as_of"],
-                "horizon_days": population["horizon_days"],
-                "mode": population["mode"],
-                "snapshots": population["snapshots"],
-                "features": summary["features"],
-                "policy": summary["decision"]["kind"],
-                "threshold": summary["decision"]["threshold"],
-                "verdict": summary["verdict"]["code"],
-            },
-            metrics={k: v for k, v in metrics.items() if v is not None},
-            figures=figures(summary),
-            texts={
-                "report.html": page,
-                "model_card.md": model_card(summary),
-                "features.md": model.features.dictionary(),
-            },
-            signature_inputs=[(f.name, "double" if f.kind == "number" else "string") for f in model.features.features],
-        )
-    except EngineError as error:
-        notes.append(f"Not recorded in MLflow: {error} The bundle is complete all the same.")
-        return None

@@ -19,6 +19,7 @@ from mqlml.history.sample.fields import changes, draw_attributes
 from mqlml.history.sample.journey import draw_journey
 from mqlml.history.sample.people import DAYS, draw_people
 from mqlml.history.sample.settings import settings_text
+from mqlml.history.sample.spending import spend
 from mqlml.history.writing import refuse_other_text, table_writer, write_text
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ def write_sample(
     Parameters
     ----------
     out : Path
-        Folder for ``leads``, ``events``, ``outcomes``, ``history``, ``stages`` and ``handovers`` (Parquet)
+        Folder for ``leads``, ``events``, ``outcomes``, ``history``, ``stages``, ``handovers`` and ``spend`` (Parquet)
         and ``mqlml.toml``.
     leads : int
         Number of leads, 100 to 10 million.
@@ -112,4 +113,6 @@ def _write_tables(out: Path, leads: int, seed: int, progress: Callable[[int, int
                 rows[name] = rows.get(name, 0) + table.num_rows
             if progress is not None:
                 progress(first + n, leads)
-    return rows
+        costs = spend(leads, seed)
+        files.enter_context(table_writer(out / "spend.parquet", costs.schema))(costs)
+    return rows | {"spend": costs.num_rows}

@@ -19,7 +19,9 @@ exclude = [
     # found by the leak audit: filled after the outcome; remove this line to see it blocked
     "onboarding_owner",
 ]
-sensitive = []                     # columns never used for scoring, such as gender or age
+sensitive = []                     # never used for scoring, such as gender or age; the report shows how groups fare
+budget = ["budget_stated", "company_size"]   # who can pay, and ...
+authority = ["job_title", "buying_role"]     # ... who can decide: a block of the report; else recognised by name
 
 [outcomes]
 path = "outcomes.parquet"          # several rows a lead are episodes: lost, picked up again, won
@@ -52,6 +54,11 @@ path = "stages.parquet"            # when an opportunity was opened
 
 [handovers]
 path = "handovers.parquet"         # when sales took a lead, and whether they accepted it
+# touch_within_days = 2            # what mqlml monitor calls "in time"
+# region = "country"               # a column of the leads by which it tells what sales answered
+
+[spend]
+path = "spend.parquet"             # what each campaign cost in each month; told in the report, never learned from
 
 [label]
 horizon_days = 90                  # the question: will this lead be won within 90 days?
@@ -77,6 +84,14 @@ capacity_per_week = {capacity}{space}# about one eighth of the leads that come i
 # name = "students"
 # when = {{column = "industry", value = "education"}}
 # then = "never"
+
+# [reasons]
+# vocabulary = "words.toml"        # what reasons call events, columns and assets; read where it is there, see the docs
+
+# [promotion]                      # before a challenger replaces the model in use: docs/retraining.md
+# weeks = 13                       # newest weeks with known outcomes that both are compared on
+# worse_by_at_most = 0.02          # the challenger's log loss may be 2 % worse, with 95 % confidence
+# automatic = false                # true: 'mqlml retrain' promotes a challenger that passes every gate
 
 # [handoff]                        # lists for those who take the leads; see also: mqlml score --handoff FOLDER
 # folder = "lists"                 # write them with every scoring

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from mqlml.review.report.card import model_card
 from mqlml.review.report.charts import figures
+from mqlml.review.report.definition import definition
+from mqlml.review.report.lead import render_lead
 from mqlml.review.report.render import render_report
 
-__all__ = ["figures", "model_card", "render_report"]
+__all__ = ["definition", "figures", "model_card", "render_lead", "render_report"]

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
+from mqlml.review.report.card_converts import converts_section
+from mqlml.review.report.definition import definition_part
+from mqlml.review.report.markdown import bullets as _list
+from mqlml.review.report.markdown import safe as _safe
+from mqlml.review.report.markdown import table as _table
 from mqlml.review.report.words import (
     NOT_MEASURED,
     between,
@@ -19,13 +23,12 @@ from mqlml.review.report.words import (
     part,
     percent,
     plain,
+    reviewed,
     rows,
     sentence,
-    shorten,
     tidy,
 )
 
-_SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|~!$&])")
 _MOST_DRIVERS = 20
 
 
@@ -43,21 +46,19 @@ def model_card(summary: Mapping[str, Any]) -> str:
         Markdown; text that comes from data is escaped.
     """
     tidied = tidy(summary)
-    sections = (_head, _use, _decision, _population, _tests, _drivers, _limits, _making)
+    sections = (
+        _head,
+        _use,
+        _decision,
+        definition_part,
+        _population,
+        _tests,
+        _drivers,
+        converts_section,
+        _limits,
+        _making,
+    )
     return "\n\n".join(section(tidied) for section in sections) + "\n"
-
-
-def _safe(text: object, most: int = 200) -> str:
-    return _SPECIAL.sub(r"\\\1", shorten(text, most))
-
-
-def _table(columns: Sequence[str], found: Iterable[Sequence[str]]) -> str:
-    body = [f"| {' | '.join(row)} |" for row in found]
-    return "\n".join([f"| {' | '.join(columns)} |", f"|{'---|' * len(columns)}", *body]) if body else f"{NOT_MEASURED}."
-
-
-def _list(items: Iterable[str]) -> str:
-    return "\n".join(f"- {item}" for item in items)
 
 
 def _range(mapping: Mapping[str, Any], key: str) -> str:
@@ -71,7 +72,7 @@ def _head(summary: Mapping[str, Any]) -> str:
         f"Model version: {_safe(summary.get('model_version') or 'not stated')}",
         f"Policy version: {_safe(summary.get('policy_version') or 'not stated')}",
         f"World as of: {_safe(day(summary.get('as_of'))) if summary.get('as_of') else 'not stated'}",
-        f"Review: {'reviewed' if summary.get('review') == 'reviewed' else 'unreviewed'}",
+        f"Review: {_safe(summary['review'], 80) if reviewed(summary.get('review')) else 'unreviewed'}",
         f"Verdict: {_safe(verdict.get('code') or 'not judged')}",
     ]
     said = [sentence(text) for text in (verdict.get("sentence"), *(verdict.get("details") or [])) if text]

@@ -9,6 +9,7 @@ from typing import Any
 import altair as alt
 
 from mqlml.review.report.benefit_chart import benefit
+from mqlml.review.report.converts_charts import losses, win_rates
 from mqlml.review.report.driver_charts import drivers, shapes
 from mqlml.review.report.figure import (
     NARROW,
@@ -22,6 +23,7 @@ from mqlml.review.report.figure import (
     upright,
 )
 from mqlml.review.report.horizon_chart import horizon
+from mqlml.review.report.journey_charts import contributions, touches
 from mqlml.review.report.ladder_chart import ladder
 from mqlml.review.report.svg import PALETTE
 from mqlml.review.report.trust_charts import months, plan, reliability
@@ -51,9 +53,10 @@ def figures(summary: Mapping[str, Any]) -> dict[str, bytes]:
 
 def all_figures(summary: Mapping[str, Any]) -> dict[str, Figure]:
     """Return the charts that can be drawn from a tidy summary, by name, in reading order."""
-    singles = (hundred, tradeoff, benefit, weeks, reliability, ladder, months, horizon, plan, drivers)
+    singles = (hundred, tradeoff, benefit, weeks, reliability, ladder, months, horizon, plan, drivers, touches, losses)
     found = [figure for build in singles if (figure := build(summary)) is not None]
-    return {figure.name: figure for figure in [*found, *shapes(summary)]}
+    several = [figure for build in (shapes, win_rates, contributions) for figure in build(summary)]
+    return {figure.name: figure for figure in [*found, *several]}
 
 
 def hundred(summary: Mapping[str, Any]) -> Figure | None:

@@ -8,15 +8,21 @@ import json
 from collections.abc import Mapping
 from functools import cache
 from importlib import resources
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jinja2 import ChainableUndefined, Environment, PackageLoader
 from markupsafe import Markup
 
+from mqlml.review.changes import CHANGES
 from mqlml.review.criteria import DECISIONS, needs_review
 from mqlml.review.report import words
 from mqlml.review.report.charts import all_figures
+from mqlml.review.report.converts_charts import AGAINST, RATES
+from mqlml.review.report.definition import SIGNERS, STEPS, headline, qualities
 from mqlml.review.report.driver_charts import DIRECTIONS, MARKS, SHAPED
+
+if TYPE_CHECKING:
+    from mqlml.review.report.figure import Figure
 
 _STYLES = ("colours.css", "page.css", "parts.css", "print.css")
 _VERDICTS = {
@@ -46,13 +52,34 @@ def render_report(summary: Mapping[str, Any]) -> str:
         One HTML document that needs nothing else. The same summary gives the same text.
     """
     tidy = words.tidy(summary)
-    style = "".join(_template_file(name) for name in _STYLES)
-    script = _template_file("report.js")
-    page = _environment().get_template("report.html.j2")
-    own: dict[str, Any] = {"style": Markup(style), "script": Markup(script)}  # noqa: S704 - own files
     # A decision names its criterion exactly, however long or strange the name is.
-    own["exact"] = [json.dumps(str(driver.get("criterion", ""))) for driver in summary.get("drivers") or []]
-    return page.render(s=tidy, style_hash=_digest(style), script_hash=_digest(script), **own, **_view(tidy))
+    exact = [json.dumps(str(driver.get("criterion", ""))) for driver in summary.get("drivers") or []]
+    return fill_page("report.html.j2", script="report.js", s=tidy, exact=exact, **_view(tidy))
+
+
+def fill_page(template: str, *, script: str | None = None, **values: Any) -> str:
+    """Fill a template of a whole page with the one style of all pages and, where it has one, a script of its own.
+
+    Parameters
+    ----------
+    template : str
+        File in the folder of templates; it is given ``style``, ``style_hash``, ``script`` and ``script_hash``.
+    script : str, optional
+        File in that folder.
+    **values
+        What else the template shows; everything but markup of our own is escaped.
+    """
+    style = "".join(_template_file(name) for name in _STYLES)
+    own: dict[str, Any] = {"style": Markup(style), "style_hash": _digest(style)}  # noqa: S704 - own files
+    if script is not None:
+        text = _template_file(script)
+        own |= {"script": Markup(text), "script_hash": _digest(text)}  # noqa: S704 - own files
+    return _environment().get_template(template).render(**own, **values)
+
+
+def drawn(figure: Figure) -> tuple[Figure, list[Markup]]:
+    """A chart with its drawings as markup, as the macros show it."""
+    return figure, [Markup(svg) for svg in figure.svg()]  # noqa: S704 - cleaned by svg.themed
 
 
 def _digest(text: str) -> str:
@@ -64,10 +91,15 @@ def _view(summary: Mapping[str, Any]) -> dict[str, Any]:
     verdict = words.part(summary, "verdict")
     figures = all_figures(summary)
     return {
-        "figures": {name: (figure, [Markup(drawn) for drawn in figure.svg()]) for name, figure in figures.items()},  # noqa: S704 - cleaned by svg.themed
+        "figures": {name: drawn(figure) for name, figure in figures.items()},
         "verdict_tone": _VERDICTS.get(str(verdict.get("code")), ("unknown", "Not judged"))[0],
         "verdict_name": _VERDICTS.get(str(verdict.get("code")), ("unknown", "Not judged"))[1],
-        "headline": _headline(summary),
+        "headline": headline(summary),
+        "reviewed": words.reviewed(summary.get("review")),
+        "qualities": qualities(summary),
+        "signers": SIGNERS,
+        "steps": STEPS,
+        "changes": CHANGES,
         "looks": [
             (
                 words.shorten(r.get("part") or "", 40),
@@ -78,44 +110,41 @@ def _view(summary: Mapping[str, Any]) -> dict[str, Any]:
             for r in words.rows(words.part(summary, "evaluation"), "looks")[:_MOST_ROWS]
         ],
         "levels": _LEVELS,
+        "against": AGAINST,
+        "rate_charts": {f"converts-{key.replace('_', '-')}": one for key, (one, _) in RATES.items()},
         "changed": _CHANGED,
         "tiers": _TIERS,
         "directions": DIRECTIONS,
         "marks": MARKS,
         "shaped": SHAPED,
         "most_rows": _MOST_ROWS,
-        "to_review": needs_review(
-            [d for d in words.rows(summary, "drivers") if words.number(d, "importance") is not None]
-        ),
+        "to_review": _to_review(summary),
         "decisions": DECISIONS,
     }
 
 
-def _headline(summary: Mapping[str, Any]) -> str:
-    decision = words.part(summary, "decision")
-    threshold = words.number(decision, "threshold")
-    # Where leads have values of their own the chance alone does not decide.
-    if threshold is not None and "value" not in str(decision.get("kind") or "").split("+"):
-        return f"Hand over every lead whose chance to win is {words.line(threshold)} or more."
-    if decision.get("rule"):
-        return words.sentence(decision["rule"])
-    return "Hand over the leads with the highest chance to win."
+def _to_review(summary: Mapping[str, Any]) -> tuple[str, ...]:
+    """What the summary asks people to decide on; without a word of it everything that carries the weight."""
+    if isinstance(summary.get("to_review"), list):
+        return tuple(map(str, summary["to_review"]))
+    return needs_review([d for d in words.rows(summary, "drivers") if words.number(d, "importance") is not None])
 
 
 @cache
 def _environment() -> Environment:
-    environment = Environment(
+    """The template engine: everything escaped, what is absent said as "not measured"."""
+    made = Environment(
         loader=PackageLoader("mqlml.review.report", "templates"),
         autoescape=True,
         undefined=_Missing,
     )
-    environment.filters.update(
+    made.filters.update(
         percent=_known(words.percent), line=_known(words.line), count=_known(words.count), day=_known(words.day),
         decimal=_known(words.decimal), sentence=_known(words.sentence), short=words.shorten,
         measure=_known(words.measure), plain=words.plain,
     )  # fmt: skip
-    environment.globals["between"] = _known(words.between)
-    return environment
+    made.globals["between"] = _known(words.between)
+    return made
 
 
 class _Missing(ChainableUndefined):
@@ -131,4 +160,5 @@ def _known(write: Any) -> Any:
 
 
 def _template_file(name: str) -> str:
+    """One of the package's own templates or styles."""
     return (resources.files("mqlml.review.report") / "templates" / name).read_text(encoding="utf-8")

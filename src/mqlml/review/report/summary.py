@@ -98,5 +98,10 @@ def _date(rows: Rows, when: int) -> str | None:
     return _moment(when)[:10] if rows.timing in {"horizon", "final"} else None
 
 
+def day(microseconds: int) -> str:
+    """Date of a moment, ISO 8601."""
+    return _moment(microseconds)[:10]
+
+
 def _moment(microseconds: int) -> str:
     return datetime.fromtimestamp(microseconds / 1_000_000, UTC).isoformat()

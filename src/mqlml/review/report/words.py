@@ -202,3 +202,8 @@ def sentence(text: Any) -> str:
     if not words:
         return ""
     return words[0].upper() + words[1:] + ("" if words[-1] in ".!?…" else ".")
+
+
+def reviewed(state: Any) -> bool:
+    """Tell whether people went through the criteria: "reviewed by Ana" says so, "not in use, unreviewed" does not."""
+    return isinstance(state, str) and state != "" and "unreviewed" not in state

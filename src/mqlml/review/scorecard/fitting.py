@@ -21,17 +21,25 @@ __all__ = ["MOST_RULES", "choose_rules", "points_of"]
 Floats = npt.NDArray[np.float64]
 
 MOST_RULES = 12
-_MOST_A_SUBJECT = 3
+_MOST_A_SUBJECT = 4
 _POINTS = 100
 # A rule for nearly everybody or nearly nobody is not worth a line.
 _LEAST_SHARE = 0.01
 _LEAST_GAIN = 1e-3
+# Nearer to 0 or 1 an outcome that was not expected would count for a hundred others.
+_LEAST_VARIANCE = 0.01
+# Of a rule that others repeat nearly, less is left than is worth a line.
+_LEAST_LEFT = 0.0025
 
 
-def choose_rules(candidates: Sequence[Rule], table: pa.Table, p: Floats, *, most: int = MOST_RULES) -> tuple[Rule, ...]:
+def choose_rules(
+    candidates: Sequence[Rule], table: pa.Table, p: Floats, *, won: Floats | None = None, most: int = MOST_RULES
+) -> tuple[Rule, ...]:
     """Choose rules one by one, each time the one that brings the sum nearest to the model, and give them points.
 
-    Orthogonal matching pursuit (Pati, Rezaiifar and Krishnaprasad 1993) with weights that are never negative.
+    Orthogonal least squares (Chen, Billings and Luo 1989) with weights that are never negative. Where outcomes are
+    given, rules are fitted to the log-odds that one step of logistic regression makes of the model's: on average these
+    are the model's own, and where it is wrong the outcomes correct it.
 
     Parameters
     ----------
@@ -39,7 +47,9 @@ def choose_rules(candidates: Sequence[Rule], table: pa.Table, p: Floats, *, most
     table : pa.Table
         Features of the leads.
     p : ndarray of float64, shape (rows,)
-        Chances that the model gives them, 0..1.
+        Chances that the model gives them, 0..1, made without their outcomes.
+    won : ndarray of float64, shape (rows,), optional
+        Their outcomes, 0 or 1.
     most : int
 
     Returns
@@ -55,12 +65,21 @@ def choose_rules(candidates: Sequence[Rule], table: pa.Table, p: Floats, *, most
     # A step in log-odds moves a chance by p (1 - p): near 0 and 1 the log-odds matter less than they seem.
     weight = np.sqrt(p * (1 - p))
     columns = _centred(holds, weight)
-    target = (z - np.average(z, weights=weight**2)) * weight
-    size = np.sqrt((columns**2).sum(axis=0))
+    worth = (z - np.average(z, weights=weight**2)) * weight
+    wanted = z if won is None else z + (won - p) / np.maximum(p * (1 - p), _LEAST_VARIANCE)
+    target = (wanted - np.average(wanted, weights=weight**2)) * weight
+    return _whole(*_chosen(kept, columns, target, least=_LEAST_GAIN * float(worth @ worth), most=most))
+
+
+def _chosen(
+    kept: Sequence[Rule], columns: Floats, target: Floats, *, least: float, most: int
+) -> tuple[list[Rule], Floats]:
+    size = (columns**2).sum(axis=0)
+    turned = np.zeros((len(target), 0))
     chosen: list[int] = []
     rest, points, left = target, np.zeros(0), float(target @ target)
     while len(chosen) < most:
-        j = _next(kept, chosen, columns, size, rest)
+        j = _next(kept, chosen, _gains(columns, size, turned, rest))
         if j is None:
             break
         tried = columns[:, [*chosen, j]]
@@ -69,10 +88,18 @@ def choose_rules(candidates: Sequence[Rule], table: pa.Table, p: Floats, *, most
         found, _ = nnls(small, turned.T @ target)
         rest = target - tried @ found
         now = float(rest @ rest)
-        if left - now < _LEAST_GAIN * float(target @ target):
+        if left - now < least:
             break
         chosen, points, left = [*chosen, j], found, now
-    return _whole([kept[j] for j in chosen], points)
+    return [kept[j] for j in chosen], points
+
+
+def _gains(columns: Floats, size: Floats, turned: Floats, rest: Floats) -> Floats:
+    """What each candidate, less what the chosen ones repeat of it, takes away of what is left; -1 where little is."""
+    shared = turned.T @ columns
+    alone = size - (shared**2).sum(axis=0)
+    towards = rest @ columns - (rest @ turned) @ shared
+    return np.where(alone > _LEAST_LEFT * size, towards / np.sqrt(np.maximum(alone, 1e-12)), -1.0)
 
 
 def points_of(rules: Sequence[Rule], table: pa.Table) -> Floats:
@@ -99,9 +126,8 @@ def _centred(holds: Floats, weight: Floats) -> Floats:
     return (holds - np.average(holds, axis=0, weights=weight**2)) * weight[:, None]
 
 
-def _next(kept: Sequence[Rule], chosen: Sequence[int], columns: Floats, size: Floats, rest: Floats) -> int | None:
-    """The candidate that goes most with what is left; the earlier one where two go equally."""
-    gain = columns.T @ rest / np.maximum(size, 1e-12)
+def _next(kept: Sequence[Rule], chosen: Sequence[int], gain: Floats) -> int | None:
+    """The candidate that takes most away of what is left; the earlier one where two take equally much."""
     taken = Counter(kept[j].subject for j in chosen)
     full = np.array([taken[rule.subject] >= _MOST_A_SUBJECT for rule in kept])
     gain[full] = -1.0

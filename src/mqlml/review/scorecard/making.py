@@ -23,6 +23,8 @@ Floats = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
 
 _ROWS_TO_LEARN = 20_000
+# Outcomes of fewer leads than this, of the rarer kind, are left aside: they would add more chance than truth.
+_LEADS_TO_HEAR = 2_000
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,8 @@ class Seen:
         Whether the model's threshold makes them MQLs.
     present : ndarray of float64, shape (rows,), or None
         What the present rule says of them.
+    lead : ndarray of int64, shape (rows,), or None
+        Whose snapshots they are; None: of a lead each.
     """
 
     table: pa.Table
@@ -52,6 +56,14 @@ class Seen:
     where: str
     qualify: Flags
     present: Floats | None = None
+    lead: npt.NDArray[np.int64] | None = None
+
+    def tells(self, inside: Flags) -> bool:
+        """Whether enough leads were won, and were not, for outcomes to correct the model."""
+        lead = np.arange(len(self.p)) if self.lead is None else self.lead
+        won = len(np.unique(lead[inside & (self.won > 0)]))
+        lost = len(np.unique(lead[inside & (self.won == 0)]))
+        return min(won, lost) >= _LEADS_TO_HEAR
 
 
 def make_scorecard(
@@ -106,7 +118,7 @@ def _rules(
     table, p = seen.table.take(pa.array(row)), np.clip(seen.p[row], 1e-6, 1 - 1e-6)
     z = np.log(p / (1 - p))
     candidates = [r for f in features for r in rules_for(f, table, z, named=named.get(f.name, frozenset()))]
-    return choose_rules(candidates, table, p, most=most)
+    return choose_rules(candidates, table, p, won=seen.won[row] if seen.tells(inside) else None, most=most)
 
 
 def _cut(points: Floats, *, share: float) -> int:

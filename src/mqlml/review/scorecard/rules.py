@@ -22,8 +22,8 @@ Flags = npt.NDArray[np.bool_]
 Floats = npt.NDArray[np.float64]
 Operator = Literal["at least", "at most", "is one of", "is filled in", "is empty"]
 
-# What a tool without a tape can count: properties, events and pages in windows, and how long ago.
-_FAMILIES = frozenset({"attribute", "age", "count", "recency", "asset_counts"})
+# What a tool without a tape can count: properties, events and pages in windows, sums of their values, and how long ago.
+_FAMILIES = frozenset({"attribute", "age", "count", "recency", "asset_counts", "value"})
 _COUNTS = (1, 2, 3, 5, 10, 20, 50, 100)
 _MANY_LEVELS = 8
 _CUTS = 9
@@ -52,6 +52,8 @@ class Rule:
         Days that the events of the last so many days are counted in; None for all of the past.
     since : bool
         Whether ``number`` is the days since the last such event.
+    summed : bool
+        Whether ``number`` is the sum of the values of such events.
     points : int
     """
 
@@ -65,6 +67,7 @@ class Rule:
     window_days: int | None = None
     since: bool = False
     points: int = 0
+    summed: bool = False
 
     def holds(self, table: pa.Table) -> Flags:
         """Of which leads the condition holds, shape (rows,); never of one whose value is missing."""
@@ -111,6 +114,8 @@ def _event_sentence(rule: Rule, what: str, number: float) -> str:
     if rule.since:
         return f"last {noun} {rule.operator} {_days(number)} ago"
     when = "so far" if rule.window_days is None else f"in the last {_days(rule.window_days)}"
+    if rule.summed:
+        return f"values of '{what}' events {when} sum to {rule.operator} {number:,.6g}"
     plural = noun.replace("event", "events", 1).replace("visit", "visits", 1)
     if rule.operator == "at most":
         return f"no {noun} {when}" if number == 0 else f"at most {number:,.0f} {noun if number == 1 else plural} {when}"
@@ -162,6 +167,7 @@ def _plain_rule(feature: Feature) -> Rule:
         operator="at least",
         window_days=feature.window_days,
         since=feature.since,
+        summed=feature.family == "value",
     )
 
 

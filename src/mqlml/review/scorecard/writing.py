@@ -24,7 +24,7 @@ def as_csv(card: Mapping[str, Any]) -> str:
     for rule in card["rules"]:
         writer.writerow([_cell(value) for value in (
             rule["group"], rule["points"], rule["text"], rule["kind"], rule["subject"],
-            "days since last " + rule["operator"] if rule["since"] else rule["operator"], _value(rule),
+            _operator(rule), _value(rule),
             "" if rule["window_days"] is None else rule["window_days"],
             f"{rule['share']:.4f}", _rate(rule["win_rate"]), _rate(rule["win_rate_without"]),
         )])  # fmt: skip
@@ -83,6 +83,12 @@ def _fidelity(card: Mapping[str, Any]) -> list[str]:
 def _compared(rule: Mapping[str, Any]) -> str:
     with_it, without = _percent(rule["win_rate"]), _percent(rule["win_rate_without"])
     return f"{_percent(rule['share'])} of leads; won {with_it} with it, {without} without"
+
+
+def _operator(rule: Mapping[str, Any]) -> str:
+    if rule["since"]:
+        return f"days since last {rule['operator']}"
+    return f"sum of values {rule['operator']}" if rule.get("summed") else str(rule["operator"])
 
 
 def _value(rule: Mapping[str, Any]) -> str:

@@ -13,10 +13,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from mqlml.errors import DataRefused, Problem, shown
-from mqlml.history.contract import SIGNS
+from mqlml.history.contract import SIGNS, TOUCHED
 from mqlml.history.files import CATALOGUE
 from mqlml.history.leads import UNKNOWN, USED
 from mqlml.history.session import ROW
+from mqlml.history.touches import TOUCH_KINDS
 from mqlml.tape.spark.session import OpenSession, translated
 
 if TYPE_CHECKING:
@@ -170,6 +171,23 @@ class SparkEvents:
         parts = self.folder.parts("signs")
         batches = (batch.select(SIGNS.names).cast(SIGNS) for part in parts for batch in self.folder.read(part))
         return pa.RecordBatchReader.from_batches(SIGNS, batches)
+
+    def touches(self, seen: pa.Table, *, without: Sequence[str]) -> pa.RecordBatchReader:
+        """Sum up the events known before each lead's own moment, as ``history.touches`` says it in SQL."""
+        from pyspark.sql import functions as f
+
+        with translated("summing up touches"):
+            events = self.good().join(self.small("seen", seen), "lead_id").where(~f.col("event_type").isin(*without))
+            events = events.where("greatest(occurred_at, recorded_at) < before")
+            named = (f.struct(f.lit(kind).alias("kind"), f.col(kind).alias("name")) for kind in TOUCH_KINDS)
+            touched = events.select("lead", "occurred_at", f.explode(f.array(*named)).alias("of"))
+            groups = touched.where("of.name IS NOT NULL").groupBy(f.col("of.kind"), "lead", f.col("of.name"))
+            ends = (f.min("occurred_at").alias("first"), f.max("occurred_at").alias("last"))
+            summed = groups.agg(f.count(f.lit(1)).alias("times"), *ends).select(*TOUCHED.names)
+            summed.write.mode("overwrite").parquet(self.folder.spark("touched"))
+        parts = self.folder.parts("touched")
+        batches = (batch.select(TOUCHED.names).cast(TOUCHED) for part in parts for batch in self.folder.read(part))
+        return pa.RecordBatchReader.from_batches(TOUCHED, batches)
 
     def good(self, until: datetime | None = None) -> Any:
         """Cleaned events without fault as a data frame; times are microseconds UTC."""
