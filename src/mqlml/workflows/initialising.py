@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -99,6 +99,8 @@ def initialise(folder: Path, *, wishes: Wishes, force: bool = False, tables_only
         )
     if tables_only and not settings.exists():
         raise UsageError(f"there is no '{settings}' yet.", hint="run without --tables-only first")
+    if wishes.leads is not None:  # files lie in the folder, however they were named
+        wishes = replace(wishes, leads=Path(wishes.leads).name)
     proposal = propose_folder(folder, wishes=wishes)
     problems = [] if tables_only else _measure(proposal, folder)
     written = {f"{BUILT}/{name}.parquet": table for name, table in proposal.tables.items()}

@@ -158,6 +158,7 @@ def _aligned(setting: str, why: str) -> list[str]:
     """The reason beside its setting where that fits into a line, else above it."""
     if not why:
         return [setting]
+    why = " ".join(why.split())  # a line end would end the comment
     beside = f"{setting.ljust(34)}  # {why}"
     indent = " " * (len(setting) - len(setting.lstrip()))
     return [beside] if len(beside) <= _WIDTH else [*_comment(why, indent), setting]
