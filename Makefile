@@ -4,13 +4,13 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test test-fast test-slow test-spark lint format bench notebooks docs lock clean distclean
+.PHONY: help venv demo test test-fast test-slow engines lint format bench notebooks docs lock clean distclean
 MAKEFLAGS += --no-print-directory
 
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
-SPARK := $(VENV)/.spark
+ENGINES := $(VENV)/.engines
 WORKERS ?= 2
 PYTEST = $(BIN)/python -m pytest -q
 # One file stays on one worker, so that what a file prepares is prepared once.
@@ -33,14 +33,13 @@ demo: $(READY) ## From a lead history to scores, reasons, thresholds and a repor
 test: $(READY) ## All tests but the slow ones
 	@$(PYTEST) $(PARALLEL) -m "not slow"
 
-test-fast: $(READY) ## The tests to run while working: no whole trainings, no public data, no browser
-	@$(PYTEST) $(PARALLEL) -m "not slow and not training and not real_data and not browser"
+test-fast: $(READY) ## The tests to run while working: no whole trainings, public data, browser or engines
+	@$(PYTEST) $(PARALLEL) -m "not slow and not training and not real_data and not browser and not engine"
 
 test-slow: $(READY) ## The slow tests alone
 	@$(PYTEST) -m slow || { code=$$?; [ $$code -eq 5 ] && echo "There is no slow test." || exit $$code; }
 
-test-spark: $(SPARK) ## The tests of the Spark engine; installs PySpark, needs Java 17
-	@$(PYTEST) tests/tape/test_spark.py tests/workflows/test_spark.py
+engines: $(ENGINES) ## Install PySpark and the PostgreSQL drivers, so that their tests run too (Java 17, initdb)
 
 lint: $(READY) ## Style, format, types and import rules
 	@$(BIN)/ruff check
@@ -79,6 +78,6 @@ $(READY): requirements.lock pyproject.toml
 	@sh scripts/setup.sh $(VENV) $(PYTHON)
 	@touch $@
 
-$(SPARK): $(READY) requirements-extras.lock
+$(ENGINES): $(READY) requirements-extras.lock
 	@$(BIN)/python -m pip install --quiet --quiet --require-hashes --no-deps --requirement requirements-extras.lock
 	@touch $@

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import HealthCheck, settings
+from postgres_server import Server, remove, start_postgres
 from sparks import start_spark
 
 if TYPE_CHECKING:
@@ -61,6 +62,14 @@ def spark() -> Iterator[object]:
     opened = start_spark()
     yield opened.spark
     opened.close()
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Server]:
+    """Start PostgreSQL in a folder of its own, or skip; tests make databases of their own in it."""
+    server = start_postgres()
+    yield server
+    remove(server)
 
 
 @pytest.fixture(scope="session")

@@ -24,6 +24,7 @@ PLANTED = {
     ],
     "numba": [("tape/features.py", "import numba", "mqlml.tape.features -> numba")],
     "pyspark": [("tape/local.py", "import pyspark.sql", "mqlml.tape.local -> pyspark")],
+    "postgres": [("history/files.py", "import psycopg", "mqlml.history.files -> psycopg")],
     "lightgbm": [("learning/evaluation.py", "import lightgbm", "mqlml.learning.evaluation -> lightgbm")],
     "sklearn": [("review/reasons.py", "from sklearn.utils import Bunch", "mqlml.review.reasons -> sklearn")],
     "shap": [("learning/propensity.py", "import shap", "mqlml.learning.propensity -> shap")],

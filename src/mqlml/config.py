@@ -9,9 +9,18 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_args
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import BaseModel, ConfigDict, Field, Strict, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    Strict,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
-from mqlml.errors import UsageError
+from mqlml.errors import UsageError, masked
 
 Names = Annotated[tuple[str, ...], Strict(False)]
 # Parts of user agents of mail scanners, crawlers and scripts. Not "bot" alone: a maker of phones is named Cubot; nor
@@ -78,16 +87,41 @@ class Section(BaseModel):
 class Source(Section):
     """Where a table comes from and how its text is to be read.
 
-    ``path`` is a Parquet, CSV or DuckDB file (``table`` names the table inside the latter).
+    ``path`` is a Parquet, CSV or DuckDB file, or ``postgresql://user@host/database#table``; ``table`` names the table
+    inside a database, or ``query`` selects what is read of PostgreSQL. A password in the address is kept apart:
+    ``path`` shows ``***`` in its place.
     """
 
     path: str
     table: str | None = None
+    query: str | None = None
     delimiter: Annotated[str, Field(min_length=1, max_length=1)] = ","
     encoding: Literal["utf-8", "utf-16", "latin-1"] = "utf-8"
     decimal: Literal[".", ","] = "."
     timestamp_format: str | None = None
     max_quarantined_share: Annotated[float, Field(ge=0, le=1)] = 0.01
+    _whole: tuple[str, str] = PrivateAttr(("", ""))
+
+    @model_validator(mode="after")
+    def _password_is_kept_apart(self) -> Self:
+        shown = masked(self.path)
+        self._whole = (shown, self.path)
+        self.__dict__["path"] = shown  # settings are written to many places, and a private attribute to none
+        return self
+
+    @model_validator(mode="after")
+    def _query_has_a_database(self) -> Self:
+        if self.query is not None and not self.path.startswith(("postgresql://", "postgres://")):
+            raise ValueError("'query' is for a 'path' that begins with postgresql://; name a 'table' of a DuckDB file")
+        if self.query is not None and (self.table is not None or "#" in self.path):
+            raise ValueError("'query' and a table are two ways to say what is read: keep one")
+        return self
+
+    @property
+    def address(self) -> str:
+        """``path`` with its password, for connecting alone."""
+        shown, whole = self._whole
+        return whole if self.path == shown else self.path
 
 
 class Leads(Source):
@@ -545,6 +579,28 @@ class Policy(Section):
         return self
 
 
+class Handoff(Section):
+    """``[handoff]``: lists for those who take the leads, one file for each value of the column ``recipient``.
+
+    With ``folder`` each scoring writes them there, as ``mqlml score --handoff FOLDER`` does without it. ``consent`` and
+    ``columns`` are columns of the leads that are carried along, whether the model may use them or not. ``preset`` names
+    the columns as a CRM does; ``names`` gives single ones another name.
+    """
+
+    folder: Annotated[str, Field(min_length=1)] | None = None
+    preset: Literal["mqlml", "salesforce", "hubspot", "dynamics365"] = "mqlml"
+    recipient: str | None = None
+    consent: str | None = None
+    columns: Names = ()
+    names: dict[str, Annotated[str, Field(min_length=1)]] = {}
+
+    @property
+    def carried(self) -> tuple[str, ...]:
+        """Columns of the leads that the lists need, each once."""
+        wanted = (self.recipient, self.consent, *self.columns)
+        return tuple(dict.fromkeys(name for name in wanted if name is not None))
+
+
 class CriteriaFile(Section):
     """``[criteria]``: what marketing and sales decided on the criteria, as the report lets them download it."""
 
@@ -596,6 +652,9 @@ class Wording(Section):
 class Output(Section):
     """``[output]``: where bundles and the MLflow store live; ``name`` is that of experiment and model in MLflow.
 
+    The first of ``scores`` is where ``mqlml score`` writes without ``--out``. ``mqlml forget`` looks at all of them,
+    and at the folders ``backtests``.
+
     Examples
     --------
     >>> Output(name="leads-emea").models
@@ -604,6 +663,20 @@ class Output(Section):
 
     models: str = "models"
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._-]{0,63}$")] = "mqlml"
+    scores: Names = ()
+    backtests: Names = ("backtest",)
+    _whole: tuple[str, ...] = PrivateAttr(())
+
+    @model_validator(mode="after")
+    def _passwords_are_kept_apart(self) -> Self:
+        self._whole = self.scores
+        self.__dict__["scores"] = tuple(masked(place) for place in self.scores)
+        return self
+
+    @property
+    def places(self) -> tuple[str, ...]:
+        """``scores`` with their passwords, for connecting alone."""
+        return self._whole
 
 
 class Config(Section):
@@ -629,6 +702,7 @@ class Config(Section):
     model: ModelSettings = ModelSettings()
     audit: Audit = Audit()
     policy: Policy = Policy()
+    handoff: Handoff | None = None
     criteria: CriteriaFile = CriteriaFile()
     review: Review = Review()
     promotion: Promotion = Promotion()

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 _SHOWN_ROWS = 5
 _SHOWN_CHARACTERS = 40
+# A password may hold unescaped signs of an address by mistake: everything up to the last @ is taken for it.
+_IN_ADDRESS = re.compile(r"(://[^:@/?#]*:).*@")
+_IN_PARAMETERS = re.compile(r"(password=)[^&#]*")
 
 
 def shown(value: object) -> str:
@@ -19,6 +23,17 @@ def shown(value: object) -> str:
     """
     text = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(value))
     return text if len(text) <= _SHOWN_CHARACTERS else text[: _SHOWN_CHARACTERS - 1] + "…"
+
+
+def masked(address: str) -> str:
+    """Hide the password in the address of a database; a path of a file stays as it is.
+
+    Examples
+    --------
+    >>> masked("postgresql://reader:secret@db.example/crm#leads")
+    'postgresql://reader:***@db.example/crm#leads'
+    """
+    return _IN_PARAMETERS.sub(r"\1***", _IN_ADDRESS.sub(r"\1***@", address)) if "://" in address else address
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,11 @@ __all__ = ["COMMANDS"]
 @config_option
 @as_of_option
 @model_option
-@click.option("--out", type=click.Path(path_type=Path), required=True, help=".parquet, .csv, .duckdb or a folder.")
+@click.option(
+    "--out",
+    help=".parquet, .csv, .duckdb, a folder, or postgresql://user@host/base#table. "
+    "Default: the first of [output] scores.",
+)
 @click.option(
     "--previous", type=click.Path(path_type=Path), help="Earlier scores (Parquet): `change` compares with them."
 )
@@ -37,16 +42,22 @@ __all__ = ["COMMANDS"]
 @click.option(
     "--contributions", type=click.Path(path_type=Path), help="Also write every contribution (.parquet, .csv)."
 )
+@click.option(
+    "--handoff",
+    type=click.Path(path_type=Path),
+    help="Folder for lists of who is new, stays and leaves, one a recipient. Default: that of [handoff].",
+)
 @json_option
 def score(
     *,
     config_path: str,
     as_of: str | None,
     model: str | None,
-    out: Path,
+    out: str | None,
     previous: Path | None,
     no_reasons: bool,
     contributions: Path | None,
+    handoff: Path | None,
     as_json: bool,
     **engine: Any,
 ) -> None:
@@ -61,12 +72,13 @@ def score(
     with progress:
         done = run(
             load(config_path),
-            out=out,
+            out=out if out is None or "://" in out else Path(out),
             as_of=as_of,
             model=model,
             previous=previous,
             reasons=not no_reasons,
             contributions=contributions,
+            handoff=handoff,
             engine=engine_of(**engine),
             progress=progress,
         )
@@ -95,7 +107,25 @@ def explain(
     tell_result(found, show.explained(found) if out is None else str(out), as_json=as_json)
 
 
+@click.command()
+@click.argument("lead_id")
+@config_option
+@click.option("--also", multiple=True, metavar="PLACE", help="Another file, folder or postgresql:// table to look in.")
+@json_option
+def forget(*, lead_id: str, config_path: str, also: Sequence[str], as_json: bool) -> None:
+    """Erase a person from all that is kept, and keep them from being learned from or scored again.
+
+    \b
+    Example: mqlml forget 0042 --also contributions.parquet
+    """
+    from mqlml.workflows.forgetting import forget as run
+
+    found = run(load(config_path), lead_id, also=also)
+    tell_result(found, show.forgotten(found), as_json=as_json)
+
+
 COMMANDS = (
     score,
     explain,
+    forget,
 )

@@ -55,12 +55,12 @@ def upsert_table(
     try:
         with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as folder:
             staged = Path(folder) / "rows.parquet"
-            _stage(batches, schema, staged)
+            stage_rows(batches, schema, staged)
             with duckdb.connect(
                 config={"temp_directory": folder, "autoinstall_known_extensions": "false"}
             ) as connection:
                 connection.execute(f"CREATE VIEW incoming AS SELECT * FROM read_parquet({_text(str(staged))})")
-                rows = _check_keys(connection, path, key)
+                rows = _check_keys(connection, str(path), key)
                 if before_commit is not None:
                     before_commit(rows)
                 with _target(path, Path(folder)) as file:
@@ -76,20 +76,102 @@ def upsert_table(
         ) from error
 
 
-def _stage(batches: Iterable[pa.RecordBatch], schema: pa.Schema, staged: Path) -> None:
+def erase_rows(path: Path, *, table: str, column: str, value: str, references: Sequence[str] = ()) -> int:
+    """Take the rows of a value out of a table of a DuckDB file, and the value out of other rows that refer to it.
+
+    What was deleted would stay in the file until its space is used again, so the file is written anew without it and
+    put in its place in one step.
+
+    Parameters
+    ----------
+    path : Path
+    table, column, value : str
+    references : sequence of str
+        Columns that may hold the value in rows of others; those that the table lacks are passed over.
+
+    Returns
+    -------
+    int
+        Rows deleted or changed; 0 where there is no such table or column, and the file is then left alone.
+
+    Raises
+    ------
+    EngineError
+        The file is no database, is in use by another program, or cannot be written; no row of others is lost, and
+        running again is safe.
+    """
+    try:
+        with duckdb.connect(config={"autoinstall_known_extensions": "false"}) as connection:
+            touched = _erase(connection, path, table=table, column=column, value=value, references=references)
+            if touched:
+                with publish(path) as new:
+                    connection.execute("CHECKPOINT target")
+                    connection.execute(f"ATTACH {_text(str(new))} AS renewed (TYPE duckdb)")
+                    connection.execute("COPY FROM DATABASE target TO renewed")
+                    connection.execute("DETACH renewed")
+                    connection.execute("DETACH target")
+    except duckdb.Error as error:
+        reason = str(error).splitlines()[0].removesuffix(".")
+        hint = "close other programs that use the file, and run again"
+        raise EngineError(f"MQL-database {path}: {reason}.", hint=hint) from error
+    return touched
+
+
+def _erase(
+    connection: duckdb.DuckDBPyConnection,
+    path: Path,
+    *,
+    table: str,
+    column: str,
+    value: str,
+    references: Sequence[str],
+) -> int:
+    connection.execute(f"ATTACH {_text(str(path))} AS target (TYPE duckdb)")
+    found = connection.execute(
+        "SELECT column_name FROM duckdb_columns() WHERE database_name = 'target' AND schema_name = 'main' "
+        "AND table_name = ?",
+        [table],
+    ).fetchall()
+    columns, touched, place = {name for (name,) in found}, 0, f"target.main.{_name(table)}"
+    if column not in columns:
+        return 0
+    connection.execute("BEGIN")
+    statements = [f"DELETE FROM {place} WHERE {_name(column)} = ?"]
+    statements += [f"UPDATE {place} SET {_name(n)} = NULL WHERE {_name(n)} = ?" for n in references if n in columns]
+    for statement in statements:
+        touched += connection.execute(statement, [value]).fetchall()[0][0]
+    connection.execute("COMMIT")
+    return touched
+
+
+def stage_rows(batches: Iterable[pa.RecordBatch], schema: pa.Schema, staged: Path) -> None:
+    """Collect rows in a Parquet file; memory holds one row group."""
     with table_writer(staged, schema) as add:
         for batch in batches:
             add(pa.Table.from_batches([batch]).select(schema.names))
 
 
-def _check_keys(connection: duckdb.DuckDBPyConnection, path: Path, key: Sequence[str]) -> int:
+def check_staged(staged: Path, *, where: str, key: Sequence[str]) -> int:
+    """Count staged rows.
+
+    Raises
+    ------
+    DataRefused
+        A key column has nulls, or a key stands twice; ``where`` names the place they were meant for.
+    """
+    with duckdb.connect(config={"autoinstall_known_extensions": "false"}) as connection:
+        connection.execute(f"CREATE VIEW incoming AS SELECT * FROM read_parquet({_text(str(staged))})")
+        return _check_keys(connection, where, key)
+
+
+def _check_keys(connection: duckdb.DuckDBPyConnection, where: str, key: Sequence[str]) -> int:
     """Count the rows; refuse keys that no primary key could hold."""
     columns = ", ".join(_name(column) for column in key)
     nulls = ", ".join(f"count(*) - count({_name(column)})" for column in key)
     total, *missing = _row(connection, f"SELECT count(*), {nulls} FROM incoming")
     fix = "write to Parquet or CSV instead"
     problems = [
-        Problem("null-key", str(path), "has no value but is part of the key", fix, name, count, total)
+        Problem("null-key", where, "has no value but is part of the key", fix, name, count, total)
         for name, count in zip(key, missing, strict=True)
         if count
     ]
@@ -97,7 +179,7 @@ def _check_keys(connection: duckdb.DuckDBPyConnection, path: Path, key: Sequence
     (repeated,) = _row(connection, f"SELECT coalesce(sum(n), 0)::BIGINT FROM ({grouped})")
     if repeated and not problems:
         what = f"the same ({', '.join(key)}) more than once"
-        problems.append(Problem("dup-key", str(path), what, "give each key one row", count=repeated, total=total))
+        problems.append(Problem("dup-key", where, what, "give each key one row", count=repeated, total=total))
     if problems:
         raise DataRefused(problems)
     return int(total)

@@ -13,7 +13,8 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from mqlml.errors import UsageError, shown
+from mqlml.errors import DataRefused, UsageError, masked, shown
+from mqlml.history.postgres import Address, fetch, is_postgres
 from mqlml.history.session import LINE, ROW, Session, literal, quoted
 
 if TYPE_CHECKING:
@@ -88,8 +89,12 @@ def open_source(
     Raises
     ------
     UsageError
-        The path is an address, not a file.
+        The path is an address, not a file, or the database or the query cannot be understood.
+    EngineError
+        The database cannot be reached.
     """
+    if is_postgres(source.path):
+        return _open_postgres(session, findings, section, source)
     path = existing(findings, section, source.path, root) if fetched is None else fetched
     if path is None:
         return None
@@ -176,10 +181,10 @@ def existing(findings: Findings, section: str, name: str, root: Path, *, folder:
             f"[{section}] path: '{shown(name)}' is a table of a Spark catalogue.",
             hint="run train and score with --engine spark, or export the table to Parquet and name that file",
         )
-    if name.startswith(("postgresql://", "postgres://")):
+    if is_postgres(name):
         raise UsageError(
-            f"[{section}] path: reading from a database needs the 'postgres' extra of mqlml, which this version lacks.",
-            hint="export the table to Parquet and name that file",
+            f"[{section}] path: '{masked(name)}' is a database, which --engine local alone reads.",
+            hint="leave --engine spark out, or export the table to Parquet and name that file",
         )
     if "://" in name or "\x00" in name:
         raise UsageError(f"[{section}] path: '{shown(name)}' is not a file.", hint="download it and name the file")
@@ -207,7 +212,21 @@ def _damaged(findings: Findings, file: str, what: str) -> None:
     findings.problem("damaged", file, what, "export the file again; it is damaged or cut off")
 
 
-def _open_parquet(session: Session, findings: Findings, section: str, name: str, path: Path) -> Raw | None:
+def _open_postgres(session: Session, findings: Findings, section: str, source: Source) -> Raw | None:
+    """Copy the table beside the session; from there on it is a file like any other."""
+    copy = session.scratch / f"{section}.parquet"
+    try:
+        found = fetch(Address.of(source.address), section=section, table=source.table, query=source.query, into=copy)
+    except DataRefused as refusal:
+        findings.problems += refusal.problems
+        return None
+    session.watch(copy)
+    return _open_parquet(session, findings, section, found.name, copy, trusted=True)
+
+
+def _open_parquet(
+    session: Session, findings: Findings, section: str, name: str, path: Path, *, trusted: bool = False
+) -> Raw | None:
     try:
         with pq.ParquetFile(path) as file:
             metadata, names = file.metadata, list(file.schema_arrow.names)
@@ -216,7 +235,7 @@ def _open_parquet(session: Session, findings: Findings, section: str, name: str,
         return None
     groups = [metadata.row_group(i) for i in range(metadata.num_row_groups)]
     unpacked = sum(group.total_byte_size for group in groups)
-    if unpacked > max(_SMALLEST_BOMB, _LARGEST_RATIO * path.stat().st_size):
+    if not trusted and unpacked > max(_SMALLEST_BOMB, _LARGEST_RATIO * path.stat().st_size):
         findings.problem(
             "bomb", name, f"it unpacks to {unpacked:,} bytes, over {_LARGEST_RATIO} times its size", "check its origin"
         )

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "event_days",
+    "event_types_at",
     "leads_by_event_type",
     "recent_events",
     "signs_of_life",
@@ -50,6 +51,35 @@ def recent_events(history: History, lead_id: str, *, before: datetime | None, mo
     ).fetchall()
     names = ("occurred_at", "event_type", "asset", "value")
     return [{**dict(zip(names, row, strict=True)), "occurred_at": row[0].replace(tzinfo=UTC)} for row in rows]
+
+
+def event_types_at(history: History, moments: pa.Table) -> list[str | None]:
+    """What leads did at given moments.
+
+    Parameters
+    ----------
+    history : History
+    moments : pa.Table
+        ``lead_id`` and ``at`` (int64, microseconds UTC; null: never).
+
+    Returns
+    -------
+    list of str or None
+        Row for row the event type (of several at once the first by name); None where there is no such event, or the
+        events lie on other machines.
+    """
+    if "events" not in history.tables:
+        return [None] * moments.num_rows
+    asked = moments.append_column("place", pa.array(range(moments.num_rows), pa.int64()))
+    history.connection.register("moments_asked", asked)
+    try:
+        found = history.connection.execute(
+            "SELECT m.place, min(e.event_type) FROM moments_asked AS m LEFT JOIN events AS e "
+            "ON e.lead_id = m.lead_id AND epoch_us(e.occurred_at) = m.at GROUP BY m.place ORDER BY m.place"
+        ).fetchall()
+    finally:
+        history.connection.unregister("moments_asked")
+    return [event_type for _, event_type in found]
 
 
 @contextmanager

@@ -10,6 +10,7 @@ import duckdb
 
 from mqlml.config import Policy, Snapshots
 from mqlml.errors import DataRefused, EngineError, Problem, shown
+from mqlml.history.carried import keep_columns
 from mqlml.history.columns import map_source
 from mqlml.history.contract import HANDOVERS, History
 from mqlml.history.facts import (
@@ -164,6 +165,8 @@ def _read(
     if (raw := raws["leads"]) is not None:
         taken = outcome_columns(config, raw)
         rows = read_leads(session, findings, raw, config=config, outcome_columns=taken, kinds=kinds)
+        if rows is not None and config.handoff is not None:
+            keep_columns(session, findings, raw, config.handoff)
     if rows is None:
         _look_at_columns(session, findings, config, raws)
         raise DataRefused(findings.problems)

@@ -17,6 +17,7 @@ from mqlml.history.facts import EVENTS, Circumstances, account_rows, sort_out, t
 from mqlml.history.files import CATALOGUE, Raw, check_names, existing, recognise
 from mqlml.history.findings import FaultyRow
 from mqlml.history.layers import FAULT
+from mqlml.history.postgres import is_postgres
 from mqlml.history.session import LINE, ROW, Session, quoted
 from mqlml.history.typed import Typed, type_table
 
@@ -117,7 +118,7 @@ def open_events(
         Its ``rows_in`` is known only once the events have been cleaned; None where they cannot be used.
     """
     path = source.path
-    if not path.startswith(CATALOGUE) and "://" not in path:
+    if is_postgres(path) or (not path.startswith(CATALOGUE) and "://" not in path):
         found = _parquet(session, findings, source, root)
         if found is None:
             return None

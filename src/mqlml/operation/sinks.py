@@ -14,20 +14,21 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from mqlml.errors import UsageError, shown
+from mqlml.errors import UsageError, masked, shown
 from mqlml.history.databases import upsert_table
+from mqlml.history.postgres import Address, is_postgres
 from mqlml.history.writing import publish, table_writer
 from mqlml.operation.bundle import moment_name
+from mqlml.operation.server import write_to_server
+from mqlml.operation.spreadsheets import for_spreadsheets, spreadsheet_schema
 
 TABLE = "scores"
 KEY = ("lead_id", "as_of", "model_version", "policy_version")
-# A spreadsheet runs a cell that starts so; it may skip blanks first, and folds full-width forms.
-_FORMULA = r"^([\t\r\n\x00]|[\s\v\x{A0}\x{3000}\x{200B}\x{FEFF}]*[=+\-@\x{FF1D}\x{FF0B}\x{FF0D}\x{FF20}])"
 _UNDATED = "__HIVE_DEFAULT_PARTITION__"
 
 
 def write_scores(
-    batches: Iterable[pa.RecordBatch], schema: pa.Schema, out: Path, *, manifest: Mapping[str, Any]
+    batches: Iterable[pa.RecordBatch], schema: pa.Schema, out: Path | str, *, manifest: Mapping[str, Any]
 ) -> None:
     """Publish scores in the form that ``out`` names; memory holds a few batches at a time.
 
@@ -37,14 +38,16 @@ def write_scores(
         Rows of ``schema``, one per lead; read once.
     schema : pyarrow.Schema
         Its metadata (units, descriptions) are kept in Parquet.
-    out : Path
+    out : Path or str
         ``.parquet`` (zstd); ``.csv`` (UTF-8, ISO timestamps, safe to open in a spreadsheet: text that would start a
         formula gets an apostrophe in front); ``.duckdb`` (table ``scores``, whose rows of the same lead, as-of, model
-        and policy are replaced); or a folder, without a suffix, which gets ``as_of=<moment>/scores.parquet``.
+        and policy are replaced); ``postgresql://user@host/database#table`` (the same, table ``scores`` unless named);
+        or a folder, without a suffix, which gets ``as_of=<moment>/scores.parquet``.
     manifest : mapping
         What was done, as plain values, times and paths. Read after the last batch, so that it may be filled on the
         way; ``rows_written`` is added. Written last, to ``<out>.manifest.json``; in a folder to ``_manifest.json``
-        beside each ``scores.parquet``, since readers of folders skip names with an underscore.
+        beside each ``scores.parquet``, since readers of folders skip names with an underscore; in PostgreSQL to the
+        table ``<table>_manifests``, in the same transaction.
 
     Raises
     ------
@@ -55,6 +58,15 @@ def write_scores(
     EngineError
         Writing failed; what stood at ``out`` before is unchanged.
     """
+    if is_postgres(out):
+        address = Address.of(str(out))
+        write_to_server(
+            batches, schema, address, table=TABLE, key=KEY, manifest=manifest, text=lambda n: _text(manifest, n)
+        )
+        return
+    if "://" in str(out):
+        raise UsageError(f"'{masked(str(out))}' is no place for scores.", hint="name a file, a folder or postgresql://")
+    out = Path(out)
     suffix = out.suffix.lower()
     if out.is_dir() or not suffix:
         _write_folder(batches, schema, out, manifest)
@@ -62,7 +74,7 @@ def write_scores(
     if suffix not in {".parquet", ".csv", ".duckdb"}:
         raise UsageError(
             f"'{shown(out)}' does not say how to write scores.",
-            hint="end the name in .parquet, .csv or .duckdb, or name a folder",
+            hint="end the name in .parquet, .csv or .duckdb, name a folder, or a table as postgresql://host/base#table",
         )
     # The manifest lies complete beside its place before the scores take theirs: only a rename is left to do.
     with publish(out.with_name(f"{out.name}.manifest.json")) as staged:
@@ -71,12 +83,12 @@ def write_scores(
                 batches, schema, out, table=TABLE, key=KEY, before_commit=lambda n: _stage(manifest, n, staged)
             )
             return
-        plain = schema if suffix == ".parquet" else _spreadsheet_schema(schema)
+        plain = schema if suffix == ".parquet" else spreadsheet_schema(schema)
         with table_writer(out, plain) as add:
             rows = 0
             for batch in batches:
                 piece = batch.select(schema.names)
-                add(pa.Table.from_batches([piece if suffix == ".parquet" else _for_spreadsheets(piece, plain)]))
+                add(pa.Table.from_batches([piece if suffix == ".parquet" else for_spreadsheets(piece, plain)]))
                 rows += batch.num_rows
             _stage(manifest, rows, staged)
 
@@ -135,52 +147,17 @@ def _moment_text(moment: datetime | date | str | None) -> str:
     return moment_name(parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC))
 
 
-def for_spreadsheets(table: pa.Table) -> pa.Table:
-    """Make a table safe to open in a spreadsheet: text that would be a formula gets an apostrophe in front."""
-    schema = _spreadsheet_schema(table.schema)
-    return pa.Table.from_batches([_for_spreadsheets(batch, schema) for batch in table.to_batches()], schema)
-
-
-def _spreadsheet_schema(schema: pa.Schema) -> pa.Schema:
-    names = _without_formulas(pa.array(schema.names, pa.string())).to_pylist()
-    return pa.schema([(name, _spreadsheet_type(field.type)) for name, field in zip(names, schema, strict=True)])
-
-
-def _spreadsheet_type(kind: pa.DataType) -> pa.DataType:
-    kind = kind.value_type if pa.types.is_dictionary(kind) else kind
-    return pa.string() if pa.types.is_timestamp(kind) or _is_text(kind) else kind
-
-
-def _for_spreadsheets(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
-    columns = [_spreadsheet_column(c, f.type) for c, f in zip(batch.columns, schema, strict=True)]
-    return pa.RecordBatch.from_arrays(columns, schema=schema)
-
-
-def _spreadsheet_column(column: pa.Array, kind: pa.DataType) -> pa.Array:
-    if pa.types.is_timestamp(column.type):
-        return _iso(column)
-    plain = column.cast(kind)
-    return _without_formulas(plain) if _is_text(kind) else plain
-
-
-def _iso(moments: pa.Array) -> pa.Array:
-    zone = "Z" if moments.type.tz else ""
-    utc = moments.cast(pa.timestamp("us", "UTC" if zone else None))
-    text = pc.strftime(utc, format=f"%Y-%m-%dT%H:%M:%S{zone}")
-    return pc.replace_substring_regex(text, pattern=r"\.000000(Z?)$", replacement=r"\1")
-
-
-def _without_formulas(text: pa.Array) -> pa.Array:
-    return pc.replace_substring_regex(text, pattern=_FORMULA, replacement=r"'\1")
-
-
-def _is_text(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
-
-
 def _stage(manifest: Mapping[str, Any], rows: int, path: Path) -> None:
     """Write the manifest through to the disk, so that no space can be lacking once the scores are in place."""
-    text = json.dumps(
+    text = _text(manifest, rows)
+    with path.open("wb") as file:
+        file.write(text.encode("utf-8") + b"\n")
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _text(manifest: Mapping[str, Any], rows: int) -> str:
+    return json.dumps(
         {**manifest, "rows_written": rows},
         indent=2,
         sort_keys=True,
@@ -188,10 +165,6 @@ def _stage(manifest: Mapping[str, Any], rows: int, path: Path) -> None:
         allow_nan=False,
         default=_plain,
     )
-    with path.open("wb") as file:
-        file.write(text.encode("utf-8") + b"\n")
-        file.flush()
-        os.fsync(file.fileno())
 
 
 def _plain(value: object) -> object:

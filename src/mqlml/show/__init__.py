@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from mqlml.show.handing import forgotten
 from mqlml.show.lead import explained
 from mqlml.show.monitored import imported, monitored
 from mqlml.show.promotions import compared, promoted, retrained, rolled_back
@@ -16,6 +17,7 @@ __all__ = [
     "demonstrated",
     "doctor",
     "explained",
+    "forgotten",
     "imported",
     "monitored",
     "progress",

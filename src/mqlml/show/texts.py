@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from mqlml.errors import shown
+from mqlml.show.handing import handed
 
 if TYPE_CHECKING:
     from mqlml.workflows.demonstrating import Demonstration
@@ -73,7 +74,7 @@ def scored(manifest: Mapping[str, Any]) -> str:
     if rules:
         lines.append(f"Decided by rules beside the model: {_reasons(rules)}.")
     lines.append(f"Model {manifest['model_version']} ({manifest['review']}).")
-    return "\n".join(lines)
+    return "\n".join([*lines, *handed(manifest.get("handoff"))])
 
 
 def backtested(summary: Mapping[str, Any]) -> str:

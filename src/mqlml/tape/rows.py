@@ -69,13 +69,15 @@ def values_table(features: FeatureSet, parts: list[str], *, with_stages: bool) -
         parts = ["SELECT lead_id, field, 0::BIGINT AS time, value FROM tape_attributes WHERE false"]
     stages = f"""
     UNION ALL
-    SELECT l.key, l.lead, {len(features.history_attributes)}::INTEGER, false, epoch_us(s.entered_at), s.stage, NULL, false
+    SELECT l.key, l.lead, {len(features.history_attributes)}::INTEGER, false, epoch_us(s.entered_at), s.stage, NULL,
+           false
     FROM stages s JOIN tape_leads l ON l.lead_id = s.lead_id AND l.is_marked
     """
     return f"""
     CREATE TEMP TABLE tape_values AS
     SELECT l.key, l.lead, f.type, f.is_number, v.time, v.value,
-           CASE WHEN f.is_number AND isfinite(v.number) THEN v.number END AS number, v.time <= coalesce(l.created, {BEGINNING_US}) AS is_first
+           CASE WHEN f.is_number AND isfinite(v.number) THEN v.number END AS number,
+           v.time <= coalesce(l.created, {BEGINNING_US}) AS is_first
     FROM (SELECT *, TRY_CAST(value AS DOUBLE) AS number FROM ({" UNION ALL ".join(parts)})) v
     JOIN tape_fields f ON f.field = v.field
     JOIN tape_leads l ON l.lead_id = v.lead_id AND l.is_marked

@@ -184,7 +184,7 @@ class _Walk:
             write_text(mark, mine)
 
     def _fingerprint(self) -> str:
-        settings = self.config.model_dump(mode="json", exclude={"output": True, "model": {"threads"}})
+        settings = self.config.model_dump(mode="json", exclude={"output": True, "handoff": True, "model": {"threads"}})
         files = {}
         for name, section in self.config:
             path = getattr(section, "path", None)

@@ -18,7 +18,7 @@ from mqlml.learning.moments import DAY
 from mqlml.learning.snapshots import mark_table
 from mqlml.operation.registry import resolve, review_state
 from mqlml.operation.scoring import LeadScorer
-from mqlml.operation.sinks import for_spreadsheets
+from mqlml.operation.spreadsheets import table_for_spreadsheets
 from mqlml.review.report import summary as figures_of
 from mqlml.tape.build import build_features
 from mqlml.tape.engine import LocalEngine
@@ -97,7 +97,7 @@ def compare(
     pair = Pair.load(config, old, new)
     found, table = compare_pair(config, pair, as_of=as_of, previous=previous, engine=engine, progress=progress)
     if out is not None:
-        write_table(for_spreadsheets(table) if out.suffix.lower() == ".csv" else table, out)
+        write_table(table_for_spreadsheets(table) if out.suffix.lower() == ".csv" else table, out)
     return found
 
 

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from mqlml.decision.memory import Listed
-from mqlml.errors import DataRefused, Problem, UsageError, shown
+from mqlml.config import Handoff
+from mqlml.errors import UsageError, masked, shown
+from mqlml.history.postgres import is_postgres
 from mqlml.history.writing import table_writer
 from mqlml.learning.snapshots import NEVER, mark_table
 from mqlml.operation.bundle import read_json
@@ -26,7 +26,9 @@ from mqlml.tape.build import build_features
 from mqlml.tape.engine import LocalEngine, remote_tape
 from mqlml.tape.traffic import Tally
 from mqlml.workflows.choosing import Choosing, chosen, waiting
+from mqlml.workflows.handing import Handing
 from mqlml.workflows.opening import Opened, Progress, Quiet, open_history
+from mqlml.workflows.previous import previous_list
 from mqlml.workflows.vocabulary import read_vocabulary, unknown_words
 
 if TYPE_CHECKING:
@@ -43,19 +45,20 @@ _LEADS_AT_A_TIME = 200_000
 class ScoreResult:
     """What a scoring run did; the manifest holds the same."""
 
-    out: Path
+    out: Path | str
     manifest: Mapping[str, Any]
 
 
 def score(
     config: Config,
     *,
-    out: Path,
+    out: Path | str | None = None,
     as_of: str | None = None,
     model: str | None = None,
     previous: Path | None = None,
     reasons: bool = True,
     contributions: Path | None = None,
+    handoff: Path | None = None,
     engine: Engine | None = None,
     progress: Progress | None = None,
 ) -> ScoreResult:
@@ -65,8 +68,9 @@ def score(
     ----------
     config : Config
         Where the data are; candidates follow its ``[snapshots]``.
-    out : Path
-        .parquet, .csv, .duckdb or a folder.
+    out : Path or str
+        .parquet, .csv, .duckdb, a folder, or a table of PostgreSQL as ``postgresql://user@host/database#table``;
+        by default the first place of ``[output] scores``.
     as_of : str, optional
         By default the day after the newest creation or decision.
     model : str, optional
@@ -76,12 +80,17 @@ def score(
     reasons : bool
     contributions : Path, optional
         Parquet or CSV file for all contributions, one row a lead and criterion.
+    handoff : Path, optional
+        Folder for the lists of those who take the leads; by default that of ``[handoff]``, if there is one.
     engine : Engine, optional
         Where events are read and features and scores are computed; by default here. Results do not depend on it.
     progress : Progress, optional
     """
     progress = progress or Quiet()
     progress.begin("Opening the model")
+    out = _place(config) if out is None else out
+    lists = handoff or (config.path(config.handoff.folder) if config.handoff and config.handoff.folder else None)
+    config = config.model_copy(update={"handoff": None if lists is None else config.handoff or Handoff()})
     models = config.path(config.output.models)
     bundle = resolve(models, model)
     scorer = LeadScorer.load(bundle, words=read_vocabulary(config))
@@ -90,19 +99,34 @@ def score(
         opened = open_history(history, config, as_of=as_of, audit=False)
         new_columns = scorer.check_attributes(history.attributes, config.leads.path)
         lead, skipped = _who(opened)
-        choosing = Choosing(
-            config, scorer.policy, opened, scorer.model.features, lead, _previous_list(previous, opened)
-        )
+        choosing = Choosing(config, scorer.policy, opened, scorer.model.features, lead, previous_list(previous, opened))
         choosing.check()
+        handing = None
+        if lists is not None and config.handoff is not None:
+            handing = Handing(config.handoff, lists, opened, scorer.model.features)
+            handing.check()
         new_columns = [name for name in new_columns if name not in config.policy.columns_beside]
         manifest = _manifest(scorer, opened, config, skipped, review_state(models, bundle), new_columns)
         manifest["policy_version"] = choosing.version
         wanted = reasons or contributions is not None or config.policy.min_fit is not None
         progress.begin("Scoring", -(-max(len(lead), 1) // _LEADS_AT_A_TIME))
-        run = _Run(scorer, opened, lead, choosing, wanted, contributions is not None, manifest, progress)
+        run = _Run(scorer, opened, lead, choosing, wanted, contributions is not None, manifest, progress, handing)
         with table_writer(contributions, CONTRIBUTIONS) if contributions else nullcontext() as add:
             write_scores(run.batches(add), SCORES, out, manifest=manifest)
-    return ScoreResult(out, manifest)
+        if handing is not None:
+            progress.begin("Writing the lists")
+            manifest["handoff"] = handing.write(manifest)
+    return ScoreResult(masked(out) if isinstance(out, str) else out, manifest)
+
+
+def _place(config: Config) -> Path | str:
+    """Where scores are kept unless the command says otherwise."""
+    if not config.output.places:
+        raise UsageError(
+            "Where to write the scores is not said.", hint='add --out scores.parquet, or scores = ["..."] to [output]'
+        )
+    place = config.output.places[0]
+    return place if is_postgres(place) else config.path(place)
 
 
 @dataclass(frozen=True)
@@ -117,6 +141,7 @@ class _Run:
     contributions: bool
     manifest: dict[str, Any]
     progress: Progress
+    handing: Handing | None = None
     tally: Tally = field(default_factory=Tally)
 
     def batches(self, add: Callable[[pa.Table], None] | None) -> Iterator[pa.RecordBatch]:
@@ -137,6 +162,8 @@ class _Run:
                 done = chosen(table, selection, start, policy_version=self.choosing.version)
                 start += table.num_rows
                 self._count(done)
+                if self.handing is not None:
+                    self.handing.add(done)
                 yield from done.to_batches()
         counts, notes = self.choosing.facts(selection, everybody["probability"].to_numpy())
         self.manifest["selection"] = counts
@@ -262,28 +289,3 @@ def _new_event_types(scorer: LeadScorer, opened: Opened) -> list[str]:
     return (
         [f"Event types without features of their own (rare at training, or new): {', '.join(new[:10])}."] if new else []
     )
-
-
-def _previous_list(previous: Path | None, opened: Opened) -> Listed | None:
-    """Who was on an earlier list, and since when.
-
-    Raises
-    ------
-    UsageError
-        The list is not older than this run: comparing with oneself would make every MQL stay.
-    """
-    if previous is None:
-        return None
-    try:
-        there = pq.read_schema(previous).names
-        asked = ["lead_id", "as_of", "is_mql", *(n for n in ("rule", "control", "mql_since") if n in there)]
-        table = pq.read_table(previous, columns=asked)
-    except FileNotFoundError:
-        raise UsageError(f"--previous {previous}: there is no such file.", hint="leave it out on a first run") from None
-    except (pa.ArrowInvalid, KeyError) as error:
-        what = f"cannot be read as scores: {error}"
-        raise DataRefused([Problem("previous", str(previous), what, "name a Parquet file of scores")]) from error
-    moments = {value for value in table["as_of"].unique().to_pylist() if value is not None}
-    if opened.as_of is not None and any(moment >= opened.as_of for moment in moments):
-        raise UsageError(f"--previous {previous}: is not older than this run.", hint="name the list before this one")
-    return Listed.of(table)

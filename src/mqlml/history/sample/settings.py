@@ -92,6 +92,18 @@ capacity_per_week = {capacity}{space}# about one eighth of the leads that come i
 # weeks = 13                       # newest weeks with known outcomes that both are compared on
 # worse_by_at_most = 0.02          # the challenger's log loss may be 2 % worse, with 95 % confidence
 # automatic = false                # true: 'mqlml retrain' promotes a challenger that passes every gate
+
+# [handoff]                        # lists for those who take the leads; see also: mqlml score --handoff FOLDER
+# folder = "lists"                 # write them with every scoring
+# recipient = "country"            # one file for each value
+# columns = ["job_title"]          # of the leads, to carry along; consent = "may_be_mailed"
+# preset = "salesforce"            # or "hubspot", "dynamics365"
+
+# [suppress]
+# path = "suppress.csv"            # ids that are neither learned from nor scored; mqlml forget adds to it
+
+# [output]
+# scores = ["scores.parquet"]      # where score writes without --out; forget looks at all of them
 """
 
 
