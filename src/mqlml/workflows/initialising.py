@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mqlml.config import Config
+from mqlml.config import Config, Source
 from mqlml.errors import DataRefused, UsageError
 from mqlml.history.discovery.looking import BUILT
 from mqlml.history.discovery.proposing import Proposal, Wishes, propose_folder
@@ -103,7 +103,9 @@ def initialise(folder: Path, *, wishes: Wishes, force: bool = False, tables_only
         wishes = replace(wishes, leads=Path(wishes.leads).name)
     proposal = propose_folder(folder, wishes=wishes)
     problems = [] if tables_only else _measure(proposal, folder)
-    written = {f"{BUILT}/{name}.parquet": table for name, table in proposal.tables.items()}
+    wanted = _paths(settings) if tables_only else {values.get("path") for values in proposal.draft.values.values()}
+    made = {f"{BUILT}/{name}.parquet": table for name, table in proposal.tables.items()}
+    written = {path: table for path, table in made.items() if path in wanted}
     for path, table in written.items():
         write_table(table, folder / path)
     if not tables_only:
@@ -116,6 +118,13 @@ def initialise(folder: Path, *, wishes: Wishes, force: bool = False, tables_only
         [question.to_dict() for question in proposal.draft.questions],
         problems,
     )
+
+
+def _paths(settings: Path) -> set[str]:
+    """Where settings that a person may have edited read their tables."""
+    config = Config.load(settings)
+    sections = (getattr(config, name) for name in type(config).model_fields)
+    return {section.path for section in sections if isinstance(section, Source)}
 
 
 def _title(problems: Sequence[str]) -> str:

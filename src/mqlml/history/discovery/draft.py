@@ -68,7 +68,8 @@ class Draft:
             reasons[item] = why
 
     def drop(self, section: str) -> None:
-        """Take a whole section back."""
+        """Take a whole section back, and what was asked about it."""
+        self.questions = [q for q in self.questions if not q.about.startswith(f"[{section}]")]
         self.values.pop(section, None)
         self.heads.pop(section, None)
         self.hints.pop(section, None)
