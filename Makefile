@@ -4,7 +4,7 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test test-fast test-slow test-engines lint format bench notebooks docs lock clean distclean
+.PHONY: help venv demo test test-fast test-slow engines lint format bench notebooks docs lock clean distclean
 MAKEFLAGS += --no-print-directory
 
 VENV := .venv
@@ -33,15 +33,13 @@ demo: $(READY) ## From a lead history to scores, reasons, thresholds and a repor
 test: $(READY) ## All tests but the slow ones
 	@$(PYTEST) $(PARALLEL) -m "not slow"
 
-test-fast: $(READY) ## The tests to run while working: no whole trainings, no public data, no browser
-	@$(PYTEST) $(PARALLEL) -m "not slow and not training and not real_data and not browser"
+test-fast: $(READY) ## The tests to run while working: no whole trainings, public data, browser or engines
+	@$(PYTEST) $(PARALLEL) -m "not slow and not training and not real_data and not browser and not engine"
 
 test-slow: $(READY) ## The slow tests alone
 	@$(PYTEST) -m slow || { code=$$?; [ $$code -eq 5 ] && echo "There is no slow test." || exit $$code; }
 
-test-engines: $(ENGINES) ## The tests of Spark and PostgreSQL; installs their drivers, needs Java 17 and initdb
-	@$(PYTEST) -m "not crashes" tests/tape/test_spark.py tests/workflows/test_spark.py tests/history/test_postgres.py \
-	  tests/operation/test_server.py tests/workflows/test_postgres.py
+engines: $(ENGINES) ## Install PySpark and the PostgreSQL drivers, so that their tests run too (Java 17, initdb)
 
 lint: $(READY) ## Style, format, types and import rules
 	@$(BIN)/ruff check

@@ -17,9 +17,9 @@ from mqlml.workflows.carding import scorecard
 from mqlml.workflows.training import train
 
 folder = Path(tempfile.mkdtemp())
-write_sample(folder, leads=2_000, seed=0)
+write_sample(folder, leads=1_500, seed=0)
 settings = folder / "mqlml.toml"
-small = "\n[model]\nbags = 2\norigins = 2\n[features]\nwindows_days = [7, 30]\n"
+small = "\n[model]\nbags = 2\norigins = 1\n[features]\nwindows_days = [30]\n"
 settings.write_text(settings.read_text() + small)
 config = Config.load(settings)
 first = train(config, as_of="2026-04-01")
@@ -37,13 +37,13 @@ pd.DataFrame(drivers)[["criterion", "group", "importance", "direction"]].head(le
 # %% [markdown]
 # ## Two decisions
 #
-# "We sell to every industry: leave it out." And "more page views must never lower a chance; call them pages seen". This
-# is what the report's form writes when somebody presses *Download criteria.toml*.
+# "We sell to every industry: leave it out." And "page views may be used as they are; call them pages seen". This is
+# what the report's form writes when somebody presses *Download criteria.toml*.
 
 # %%
 marks = (
     Mark("industry", "bar", note="we sell to every industry", by="Ana", on="2026-04-02"),
-    Mark("page_view", "must-increase", label="Pages seen", note="agreed with sales", by="Ana", on="2026-04-02"),
+    Mark("page_view", "approve", label="Pages seen", note="agreed with sales", by="Ana", on="2026-04-02"),
 )
 file = folder / "criteria.toml"
 file.write_text(Criteria(marks, model_version=first.bundle.name).to_toml())
@@ -52,8 +52,8 @@ print(file.read_text())
 # %% [markdown]
 # ## Train again
 #
-# The file lies beside `mqlml.toml`, so the next training finds it. Each decision is left out in turn and the same past
-# weeks are tested again; positive numbers mean that it costs something.
+# The file lies beside `mqlml.toml`, so the next training finds it. Each decision that changes the model is left out in
+# turn and the same past weeks are tested again; a positive log loss means that it costs something.
 
 # %%
 second = train(config, as_of="2026-04-01")
@@ -89,7 +89,7 @@ assert "industry" in {driver["criterion"] for driver in drivers}
 assert "industry" not in used
 assert labels.get("page_view", "Pages seen") == "Pages seen"
 assert [mark["name"] for mark in found["marks"]] == ["industry", "page_view"]
-assert all("log loss" in mark["effect"] for mark in found["marks"])
+assert "log loss" in found["marks"][0]["effect"]
 assert abs(after["auc"] - before["auc"]) < 0.05
 assert 0 < len(card["rules"]) <= 12
 assert all(rule["subject"] != "industry" and rule["points"] > 0 for rule in card["rules"])

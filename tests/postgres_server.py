@@ -61,7 +61,7 @@ class Server:
 def start_postgres() -> Server:
     """Make a database in a folder of its own and start it, or skip with the reason."""
     for module in ("adbc_driver_postgresql", "psycopg"):
-        pytest.importorskip(module, reason=f"{module} is not installed: make test-engines installs it")
+        pytest.importorskip(module, reason=f"{module} is not installed: make engines installs it")
     programs = _programs()
     if programs is None:
         pytest.skip("no PostgreSQL server on this machine: initdb and pg_ctl are needed")

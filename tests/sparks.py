@@ -29,7 +29,7 @@ CUT = {
 def start_spark() -> OpenSession:
     """Start Spark, or skip the test that asks for it."""
     if importlib.util.find_spec("pyspark") is None:
-        pytest.skip("PySpark is not here: pip install 'mqlml[spark]'")
+        pytest.skip("PySpark is not here: pip install 'mqlml[spark]', or make engines")
     if shutil.which("java") is None:
         pytest.skip("Java is not here")
     with warnings.catch_warnings():

@@ -757,7 +757,7 @@ class Config(Section):
         except FileNotFoundError:
             raise UsageError(
                 f"MQL-config {file}: there is no such file.",
-                hint="name one with --config, or make one with 'mqlml sample --out DIR'",
+                hint="name one with --config, or make one from a folder of exports with 'mqlml init'",
             ) from None
         except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
             raise UsageError(f"MQL-config {file}: cannot be read as TOML: {error}.") from None

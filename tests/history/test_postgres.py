@@ -16,7 +16,7 @@ from mqlml.errors import DataRefused, EngineError, MqlError, UsageError
 from mqlml.history.postgres import Address, Incoming, delete_rows, fetch, upsert
 from mqlml.history.reading import read_history
 
-pytestmark = pytest.mark.slow  # `make test-engines` runs them, as the drivers are not in requirements.lock
+pytestmark = pytest.mark.engine
 
 SCHEMA = pa.schema(
     [

@@ -13,7 +13,7 @@ from postgres_server import ESCAPED, PASSWORD
 from mqlml.errors import DataRefused, EngineError
 from mqlml.operation.sinks import write_scores
 
-pytestmark = pytest.mark.slow  # `make test-engines` runs them, as the drivers are not in requirements.lock
+pytestmark = pytest.mark.engine
 
 MANIFEST = {"as_of": MARCH, "model_version": "m1", "policy_version": "p1", "rows_in": 3}
 
@@ -126,7 +126,7 @@ def test_write_scores_when_killed_then_postgres_holds_one_whole_run(url):
     assert len(ended) == 5
 
 
-@pytest.mark.crashes
+@pytest.mark.slow
 def test_write_scores_when_killed_200_times_then_postgres_holds_one_whole_run(url):
     ended = kill_runs(url, 200, 20_000, share=lambda n: (n % 41) / 40, check=lambda n: check_whole(url, n, 20_000))
     assert ended.count(0) < 150  # most were killed on the way

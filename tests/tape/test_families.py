@@ -260,6 +260,16 @@ def test_changes_when_a_field_has_entries_then_these_count_but_not_the_value_fro
     }
 
 
+def test_changes_when_a_lead_came_with_a_value_then_that_is_no_change(make: Any) -> None:
+    entry = {"lead_id": "a", "field": "size", "has_old_value": True}
+    came = {**entry, "value": "1", "old_value": None, "changed_at": make.start}
+    later = {**entry, "value": "2", "old_value": "1", "changed_at": make.start + 3 * make.day}
+    features = on("changes", attributes=FIELDS)
+    for changes, expected in (([came], (0, NAN)), ([came, later], (1, 6))):
+        found = numbers(make, features, [], day=9, changes=changes, attributes={"size": [2.0], "plan": ["x"]})
+        assert (found["size.count_ever"], found["size.days_since_last"]) == expected
+
+
 def test_stage_when_a_lead_moves_then_its_stage_how_long_and_how_often(make: Any) -> None:
     steps = ((2, "new"), (4, "demo"), (6, "new"))
     stages = [{"lead_id": "a", "stage": s, "entered_at": make.start + day * make.day} for day, s in steps]

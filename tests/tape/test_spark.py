@@ -26,7 +26,7 @@ from mqlml.tape.spark import SparkEngine, SparkSettings
 from mqlml.tape.traffic import Tally
 from mqlml.tape.vocabulary import learn_feature_set
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.engine
 
 START = int(datetime(2025, 1, 1, tzinfo=UTC).timestamp()) * 1_000_000
 HOUR = 3_600_000_000

@@ -10,7 +10,7 @@ import pytest
 from postgres_server import ESCAPED, PASSWORD, Server
 from workflows.conftest import AS_OF, Run
 
-pytestmark = [pytest.mark.slow, pytest.mark.training]
+pytestmark = [pytest.mark.engine, pytest.mark.training]
 
 
 def test_score_when_leads_and_scores_are_in_postgres_then_equal_to_files(

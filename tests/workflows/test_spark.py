@@ -11,7 +11,7 @@ import pytest
 from sparks import CUT
 from workflows.conftest import AS_OF, Run
 
-pytestmark = [pytest.mark.slow, pytest.mark.training]
+pytestmark = [pytest.mark.engine, pytest.mark.training]
 
 SPARK = ["--engine", "spark", *(part for key, value in CUT.items() for part in ("--spark-conf", f"{key}={value}"))]
 SPARK += ["--spark-conf", "spark.sql.execution.arrow.maxRecordsPerBatch=501"]

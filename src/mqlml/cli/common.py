@@ -79,7 +79,7 @@ def cli(*, quiet: bool, debug: bool) -> None:
 
     \b
     A first tour:   mqlml demo
-    Your own data:  mqlml check && mqlml train && mqlml score --out scores.csv
+    Your own data:  mqlml init . && mqlml check && mqlml train && mqlml score --out scores.csv
     """
 
 

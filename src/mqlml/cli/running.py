@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
-from mqlml.cli import criteria, learning, looking, operating, promoting, reading, scoring
+from mqlml.cli import criteria, learning, looking, operating, promoting, reading, scoring, starting
 from mqlml.cli.common import cli, tell
 from mqlml.errors import DataRefused, EngineError, MqlError
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["main"]
 
-for _commands in (criteria, learning, looking, operating, promoting, reading, scoring):
+for _commands in (criteria, learning, looking, operating, promoting, reading, scoring, starting):
     for _command in _commands.COMMANDS:
         cli.add_command(_command)
 

@@ -271,18 +271,29 @@ def _raw_view(
     return Raw(section, file, relation, kinds, is_text=False, rows_in=rows_in, rejects={})
 
 
-def _open_duckdb(session: Session, findings: Findings, section: str, source: Source, path: Path) -> Raw | None:
-    catalog = quoted(f"source:{path}")
-    try:
-        session.run(f"ATTACH IF NOT EXISTS {literal(path)} AS {catalog} (READ_ONLY)")
-    except duckdb.Error as error:
-        _damaged(findings, source.path, f"the DuckDB file cannot be opened ({shown(str(error).splitlines()[0])})")
-        return None
+def duckdb_tables(session: Session, path: Path) -> dict[str, dict[str, str]]:
+    """Attach a DuckDB file as ``source:PATH`` and list its tables: schema, name and kind by the name people use.
+
+    Raises
+    ------
+    duckdb.Error
+        The file cannot be opened.
+    """
+    session.run(f"ATTACH IF NOT EXISTS {literal(path)} AS {quoted(f'source:{path}')} (READ_ONLY)")
     found = session.rows(
         "SELECT table_schema AS schema, table_name AS name, table_type AS kind FROM information_schema.tables "
         f"WHERE table_catalog = {literal(f'source:{path}')} ORDER BY ALL"
     )
-    tables = {t["name"] if t["schema"] == "main" else f"{t['schema']}.{t['name']}": t for t in found}
+    return {t["name"] if t["schema"] == "main" else f"{t['schema']}.{t['name']}": t for t in found}
+
+
+def _open_duckdb(session: Session, findings: Findings, section: str, source: Source, path: Path) -> Raw | None:
+    catalog = quoted(f"source:{path}")
+    try:
+        tables = duckdb_tables(session, path)
+    except duckdb.Error as error:
+        _damaged(findings, source.path, f"the DuckDB file cannot be opened ({shown(str(error).splitlines()[0])})")
+        return None
     wanted = source.table or (next(iter(tables)) if len(tables) == 1 else "")
     if wanted not in tables:
         what = f"there is no table '{shown(wanted)}'" if wanted else "the file holds several tables or none"

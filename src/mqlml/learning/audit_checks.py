@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -10,6 +9,7 @@ import numpy as np
 from scipy.special import ndtri
 
 from mqlml.errors import shown
+from mqlml.history.discovery.words import is_late_name
 from mqlml.learning.audit_statistics import Closed, Levels
 from mqlml.learning.audit_values import Column, Flags, Floats, Partition
 
@@ -35,13 +35,6 @@ STRONG_AUC, STRONG_LEAD = 0.72, 0.05
 NAMED_AUC = 0.55
 SURE = 3.0
 """Standard errors by which a figure must pass its limit."""
-
-_LATE = re.compile(
-    "status|stage|clos(e|ed|ing)|won|lost|outcome|result|reason|resolution|owner|assigned|probability|score|"
-    "last|final|actual|current|updated|modified|change[ds]|completed|wait|waiting|duration"
-)
-_LATE_PHRASES = ({"days", "in"}, {"time", "in"}, {"days", "to"}, {"time", "to"}, {"days", "open"})
-_EARLY = frozenset(["first", "initial", "original", "previous", "prev", "planned", "requested", "reserved"])
 
 EXCLUDE = "exclude it ([leads] exclude), or read it as of each moment from the history table"
 DECLARE = (
@@ -125,9 +118,7 @@ class Evidence:
 
 def late_name(column: Column) -> bool:
     """Whether a name says that the column is kept up to date (``status``, ``last_...``, ``..._changes``)."""
-    words = column.words
-    late = any(_LATE.fullmatch(word) for word in words) or any(phrase <= words for phrase in _LATE_PHRASES)
-    return late and not words & _EARLY
+    return is_late_name(column.words)
 
 
 def level_words(evidence: Evidence, levels: Levels, at: int) -> str:

@@ -12,6 +12,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from mqlml.history.discovery.words import name_words
+
 __all__ = ["Column", "Flags", "Floats", "Ints", "Partition", "number_column", "read_column"]
 
 Ints = NDArray[np.int64]
@@ -21,7 +23,6 @@ Flags = NDArray[np.bool_]
 _BINS = 20
 _NO_TEXT = pa.array([], pa.string()).dictionary_encode()
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}(?:[T ].*)?")
-_WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|[^\W_a-zA-Z]+")
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,7 @@ class Column:
     @property
     def words(self) -> frozenset[str]:
         """Lower-case words of the name, from ``snake_case``, ``camelCase`` or text with spaces."""
-        return frozenset(word.lower() for word in _WORD.findall(self.name))
+        return name_words(self.name)
 
     @property
     def missing(self) -> Flags:

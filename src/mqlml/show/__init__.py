@@ -6,6 +6,7 @@ from mqlml.show.handing import forgotten
 from mqlml.show.lead import explained
 from mqlml.show.monitored import imported, monitored
 from mqlml.show.promotions import compared, promoted, retrained, rolled_back
+from mqlml.show.started import doctor, started
 from mqlml.show.steps import progress
 from mqlml.show.texts import backtested, check, demonstrated, scored, threshold, trained
 
@@ -14,6 +15,7 @@ __all__ = [
     "check",
     "compared",
     "demonstrated",
+    "doctor",
     "explained",
     "forgotten",
     "imported",
@@ -23,6 +25,7 @@ __all__ = [
     "retrained",
     "rolled_back",
     "scored",
+    "started",
     "threshold",
     "trained",
 ]

@@ -8,8 +8,8 @@ from mqlml.tape.arithmetic import faded, fill
 from mqlml.tape.compiling import inner
 from mqlml.tape.recipe import Recipe
 from mqlml.tape.state import (
-    BEGINNING_US,
     DAY_US,
+    FIRST_VALUE,
     LATEST,
     NEVER,
     NO_DAY,
@@ -42,11 +42,11 @@ def begin_lead(state: State, lead: int) -> None:
 
 @inner
 def change(tape: Tape, fields: Fields, i: int) -> None:
-    """Take over the new value of a field."""
+    """Take over the new value of a field; the one a lead came with is no change."""
     lead = tape.lead[i]
     field = tape.type[i]
     fields.values[lead, field] = tape.value[i]
-    if tape.time[i] != BEGINNING_US:
+    if tape.asset[i] != FIRST_VALUE:
         fields.entries[lead, field] += 1.0
         fields.changed[lead, field] = tape.time[i]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mqlml.history.columns import number_of_id_sql
-from mqlml.tape.state import BEGINNING_US, CHANGE, CREATED, EVENT, MARK, SKIPPED
+from mqlml.tape.state import BEGINNING_US, CHANGE, CREATED, EVENT, FIRST_VALUE, MARK, SKIPPED
 
 if TYPE_CHECKING:
     from mqlml.tape.features import FeatureSet
@@ -24,7 +24,8 @@ FROM tape_marks JOIN tape_leads USING (lead_id)
 """
 
 CHANGE_ROWS = f"""
-SELECT v.key, v.time, {CHANGE}::TINYINT, v.lead, v.type, -1::BIGINT, -1::INTEGER, coalesce(v.number, l.code), v.time
+SELECT v.key, v.time, {CHANGE}::TINYINT, v.lead, v.type, CASE WHEN v.is_first THEN {FIRST_VALUE} ELSE -1 END::BIGINT,
+       -1::INTEGER, coalesce(v.number, l.code), v.time
 FROM tape_values v LEFT JOIN tape_levels l ON NOT v.is_number AND l.type = v.type AND l.value = v.value
 """
 
@@ -68,13 +69,15 @@ def values_table(features: FeatureSet, parts: list[str], *, with_stages: bool) -
         parts = ["SELECT lead_id, field, 0::BIGINT AS time, value FROM tape_attributes WHERE false"]
     stages = f"""
     UNION ALL
-    SELECT l.key, l.lead, {len(features.history_attributes)}::INTEGER, false, epoch_us(s.entered_at), s.stage, NULL
+    SELECT l.key, l.lead, {len(features.history_attributes)}::INTEGER, false, epoch_us(s.entered_at), s.stage, NULL,
+           false
     FROM stages s JOIN tape_leads l ON l.lead_id = s.lead_id AND l.is_marked
     """
     return f"""
     CREATE TEMP TABLE tape_values AS
     SELECT l.key, l.lead, f.type, f.is_number, v.time, v.value,
-           CASE WHEN f.is_number AND isfinite(v.number) THEN v.number END AS number
+           CASE WHEN f.is_number AND isfinite(v.number) THEN v.number END AS number,
+           v.time <= coalesce(l.created, {BEGINNING_US}) AS is_first
     FROM (SELECT *, TRY_CAST(value AS DOUBLE) AS number FROM ({" UNION ALL ".join(parts)})) v
     JOIN tape_fields f ON f.field = v.field
     JOIN tape_leads l ON l.lead_id = v.lead_id AND l.is_marked

@@ -23,6 +23,8 @@ DAY_US = 86_400_000_000
 # A value held "from the beginning" stands here: before every moment, and far enough from the end of int64.
 BEGINNING_US = -(2**62)
 NEVER = -(2**63)
+# In ``asset`` of a change: the value that a lead came with.
+FIRST_VALUE = -2
 NO_DAY = -(2**31)
 UNSEEN, LATEST, SUPERSEDED = 0, 1, 2
 
@@ -92,8 +94,8 @@ class Tape(NamedTuple):
     number of types) or a field's place among the history attributes (beyond them: the stage). A mark holds its output
     row in ``asset``; events hold there the place of a named asset, a greater number that stands for another one, or -1.
     ``channel`` is a channel's place in the vocabulary (beyond it: the number of channels), or -1. A change holds the
-    number, or the code of the category, in ``value`` (NaN: none). ``known`` is when a fact was recorded, not before it
-    happened. Times are microseconds since 1970 UTC.
+    number, or the code of the category, in ``value`` (NaN: none), and ``FIRST_VALUE`` in ``asset`` where it came with
+    the lead. ``known`` is when a fact was recorded, not before it happened. Times are microseconds since 1970 UTC.
     """
 
     key: Int32

@@ -20,9 +20,9 @@ def changes(features: FeatureSet, at: Layout) -> Iterator[Placed]:
     """How often and how lately each field with a history changed."""
     for i, attribute in enumerate(features.history_attributes):
         name, criterion = f"changes.{attribute.name}", attribute.name
-        text = f"Number of entries for '{attribute.name}' in the field history so far."
+        text = f"Number of changes of '{attribute.name}' since the lead was created."
         yield Placed(Feature(f"{name}.count_ever", "changes", "fit", criterion, "changes", text), at.entries + i)
-        text = f"Days since the last entry for '{attribute.name}' in the field history."
+        text = f"Days since '{attribute.name}' was last changed, after the lead was created."
         yield Placed(Feature(f"{name}.days_since_last", "changes", "fit", criterion, "days", text), at.changed + i)
 
 

@@ -44,7 +44,7 @@ def _finite(value: str) -> str:
 
 
 def changes(features: FeatureSet) -> Query:
-    """How often a field was changed so far, and when last."""
+    """How often a field was changed after the lead was created, and when last."""
     columns = {}
     for a in features.attributes:
         if a.source == "history":
@@ -52,8 +52,8 @@ def changes(features: FeatureSet) -> Query:
             columns[f"changes.{a.name}.count_ever"] = f"count(changed_at) FILTER ({mine})"
             last = f"(max(changed_at) FILTER ({mine}))"
             columns[f"changes.{a.name}.days_since_last"] = days_between(last, "any_value(moment)")
-    join = "c.lead_id = asked.lead_id AND c.changed_at < asked.moment"
-    return Query(columns, f"asked LEFT JOIN changes c ON {join}")
+    join = "c.lead_id = asked.lead_id AND c.changed_at < asked.moment AND c.changed_at > people.created_at"
+    return Query(columns, f"asked JOIN people USING (lead_id) LEFT JOIN changes c ON {join}")
 
 
 def stage(features: FeatureSet) -> Query:

@@ -17,7 +17,7 @@ from typing import Any
 
 from mqlml.errors import EngineError, UsageError, shown
 
-__all__ = ["OpenSession", "SparkSettings", "open_session", "translated"]
+__all__ = ["OpenSession", "SparkSettings", "find_java", "open_session", "translated"]
 
 LEAST_JAVA = 17
 _JAVA_VERSION = re.compile(r'version "(?:1\.)?(\d+)')
@@ -144,7 +144,8 @@ def _as_ours(text: str, doing: str) -> EngineError:
 
 
 def _start(builder: Any, settings: SparkSettings) -> Any:
-    _check_java()
+    if "PYSPARK_GATEWAY_PORT" not in os.environ:  # spark-submit has started Java already
+        find_java()
     conf = {**_QUIET, **settings.conf}
     builder = builder.appName("mqlml")
     if settings.master is not None:
@@ -180,9 +181,19 @@ def _settle(session: Any, settings: SparkSettings) -> None:
         session.conf.set(key, value)
 
 
-def _check_java() -> None:
-    if "PYSPARK_GATEWAY_PORT" in os.environ:  # spark-submit has started Java already
-        return
+def find_java() -> str:
+    """Find the Java that Spark would use.
+
+    Returns
+    -------
+    str
+        Its version, or where it is when it does not say.
+
+    Raises
+    ------
+    EngineError
+        There is none, or it is too old.
+    """
     home = os.environ.get("JAVA_HOME")
     java = str(Path(home, "bin", "java")) if home else shutil.which("java")
     hint = f"install Java {LEAST_JAVA} or newer (on Debian and Ubuntu: openjdk-17-jre-headless) or set JAVA_HOME"
@@ -193,6 +204,7 @@ def _check_java() -> None:
     version = _JAVA_VERSION.search(told)
     if version is not None and int(version[1]) < LEAST_JAVA:
         raise EngineError(f"--engine spark needs Java {LEAST_JAVA}; '{java}' is Java {version[1]}.", hint=hint)
+    return str(java) if version is None else version[1]
 
 
 @contextmanager
