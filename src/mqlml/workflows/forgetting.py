@@ -114,8 +114,8 @@ def _told(rows: int) -> str:
 
 def _notes(config: Config, looked: Sequence[dict[str, Any]]) -> list[str]:
     notes = [
-        f"The bundles in {config.output.models} and the MLflow store hold no rows of persons; the next training leaves "
-        "the lead out.",
+        f"The bundles in {config.output.models} and the MLflow store hold nobody's id, only numbered past chances and "
+        "outcomes; the next training leaves the lead out.",
         "Tables that you deliver (leads, events, outcomes ...) are yours and were not touched.",
     ]
     if not config.output.scores:
