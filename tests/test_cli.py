@@ -37,7 +37,7 @@ def test_help_when_started_then_nothing_heavy_is_imported() -> None:
     [
         (["trian"], "trian"),
         (["train", "--as-off", "x"], "--as-off"),
-        (["score"], "--out"),
+        (["score", "--out"], "--out"),
         (["sample", "--leads", "3"], "3 is not in the range"),
         (["example", "titanic"], "titanic"),
     ],
