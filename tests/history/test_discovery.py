@@ -380,6 +380,37 @@ def test_two_systems_when_only_the_address_joins_them_then_only_on_request(tmp_p
     assert ("901", "00Q5f0000000002AAX") in rows(matched, "links", "other_id", "lead_id")
 
 
+# ------------------------------------------------------------------------------------------------- Dynamics and Marketo
+
+
+def test_dynamics_when_a_lead_was_qualified_then_its_opportunity_tells_the_outcome(tmp_path):
+    files = {
+        "leads.csv": "leadid,createdon,statecode,statuscode,qualifyingopportunityid,emailaddress1,industrycode\n"
+        "l-1,2024-01-01T08:00:00Z,1,3,o-1,a@x.org,7\nl-2,2024-01-02T08:00:00Z,0,1,,b@x.org,7\n",
+        "opportunities.csv": "opportunityid,createdon,statecode,actualclosedate,actualvalue,originatingleadid\n"
+        "o-1,2024-01-05T08:00:00Z,1,2024-02-01,90,l-1\no-2,2024-01-06T08:00:00Z,2,2024-02-02,0,l-2\n",
+        "activitypointer.csv": "regardingobjectid,activitytypecode,actualend,createdon\n"
+        "l-2,phonecall,2024-01-03T08:00:00Z,2024-01-03T08:00:00Z\n",
+    }
+    proposal = propose(tmp_path, files)
+    assert rows(proposal, "outcomes", "lead_id", "outcome") == [("l-1", "won"), ("l-2", "lost")]
+    assert settings(proposal, "events")["by_sales"] == ["phonecall"]
+    assert "emailaddress1" in settings(proposal, "leads")["exclude"]
+
+
+def test_marketo_when_its_leads_stand_beside_those_of_salesforce_then_activities_are_theirs(tmp_path):
+    files = SALESFORCE | {
+        "marketo_leads.csv": "id,createdAt,sfdcLeadId,email\n501,2024-01-01T00:00:00Z,00Q5f0000000002AAX,b@x.org\n",
+        "activities.csv": "marketoGUID,leadId,activityDate,activityTypeId,primaryAttributeValue\n"
+        "g1,501,2024-01-05T00:00:00Z,1,home\ng2,501,2024-01-06T00:00:00Z,46,x\n",
+    }
+    proposal = propose(tmp_path, files)
+    assert proposal.found.leads is not None
+    assert proposal.found.leads.table.name == "Lead.csv"
+    assert ("00Q5f0000000002AAX", "1") in rows(proposal, "events", "lead_id", "event_type")
+    assert "46" in settings(proposal, "events")["by_sales"]
+
+
 # --------------------------------------------------------------------------------------------------------------- draft
 
 

@@ -66,7 +66,7 @@ def test_init_when_german_spreadsheets_then_check_reads_the_activities(sample: P
 
 
 def test_init_when_two_systems_then_every_fact_stands_under_its_lead(salesforce: Path, run: Run):
-    started = run("init", salesforce, "--json")
+    started = run("init", salesforce, "--force", "--json")
     assert started.code == 0, started.err
     tables = {Path(path).stem: rows for path, rows in started.json["tables"].items()}
     assert set(tables) == {"outcomes", "events", "history", "stages", "handovers", "links"}
@@ -77,6 +77,23 @@ def test_init_when_two_systems_then_every_fact_stands_under_its_lead(salesforce:
     assert accounts["leads"]["skipped"] == {"not selected by [leads] where": 50}
     for table in ("outcomes", "events", "handovers"):
         assert accounts[table]["used"] == accounts[table]["rows_in"] == tables[table]
+
+
+def test_init_when_only_tables_are_wanted_then_those_of_the_settings_are_made_anew(salesforce: Path, run: Run):
+    assert run("init", salesforce, "--force").code == 0
+    settings, events = salesforce / "mqlml.toml", salesforce / "mqlml-tables" / "events.parquet"
+    mine = (
+        settings.read_text(encoding="utf-8").replace("[stages]\npath", "[stages]\n# path").replace("[stages]", "# no")
+    )
+    settings.write_text(mine, encoding="utf-8")
+    before = events.read_bytes()
+    events.unlink()
+    done = run("init", salesforce, "--tables-only", "--json")
+    assert done.code == 0, done.err
+    assert events.read_bytes() == before
+    assert "mqlml-tables/stages.parquet" not in done.json["tables"]
+    assert settings.read_text(encoding="utf-8") == mine
+    settings.unlink()
 
 
 @pytest.mark.slow
@@ -99,8 +116,6 @@ def test_init_when_there_are_settings_then_they_stay_unless_forced(tmp_path: Pat
     refused = run("init", tmp_path)
     assert refused.code == 2
     assert "--force" in refused.err
-    assert (tmp_path / "mqlml.toml").read_text() == "# mine\n"
-    assert run("init", tmp_path, "--tables-only").code == 0
     assert (tmp_path / "mqlml.toml").read_text() == "# mine\n"
     forced = run("init", tmp_path, "--force")
     assert forced.code == 0, forced.err

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mqlml.config import Config
+from mqlml.config import Config, Source
 from mqlml.errors import DataRefused, UsageError
 from mqlml.history.discovery.looking import BUILT
 from mqlml.history.discovery.proposing import Proposal, Wishes, propose_folder
@@ -99,9 +99,13 @@ def initialise(folder: Path, *, wishes: Wishes, force: bool = False, tables_only
         )
     if tables_only and not settings.exists():
         raise UsageError(f"there is no '{settings}' yet.", hint="run without --tables-only first")
+    if wishes.leads is not None:  # files lie in the folder, however they were named
+        wishes = replace(wishes, leads=Path(wishes.leads).name)
     proposal = propose_folder(folder, wishes=wishes)
     problems = [] if tables_only else _measure(proposal, folder)
-    written = {f"{BUILT}/{name}.parquet": table for name, table in proposal.tables.items()}
+    wanted = _paths(settings) if tables_only else {values.get("path") for values in proposal.draft.values.values()}
+    made = {f"{BUILT}/{name}.parquet": table for name, table in proposal.tables.items()}
+    written = {path: table for path, table in made.items() if path in wanted}
     for path, table in written.items():
         write_table(table, folder / path)
     if not tables_only:
@@ -114,6 +118,13 @@ def initialise(folder: Path, *, wishes: Wishes, force: bool = False, tables_only
         [question.to_dict() for question in proposal.draft.questions],
         problems,
     )
+
+
+def _paths(settings: Path) -> set[str]:
+    """Where settings that a person may have edited read their tables."""
+    config = Config.load(settings)
+    sections = (getattr(config, name) for name in type(config).model_fields)
+    return {section.path for section in sections if isinstance(section, Source)}
 
 
 def _title(problems: Sequence[str]) -> str:

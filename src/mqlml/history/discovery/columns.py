@@ -98,7 +98,8 @@ def judge(profile: ColumnProfile) -> Verdict:
     if profile.is_time:
         return Verdict("exclude", "a date; dates are no attributes") if profile.formats else Verdict(None, "")
     numbers = profile.numbers >= 0.95 * profile.filled
-    if (why := personal(name)) is not None and not (numbers and profile.distinct <= 2):
+    flag = profile.distinct <= 3 and profile.filled >= 20  # whether somebody may be called, not a number to call
+    if (why := personal(name)) is not None and not flag:
         return Verdict("exclude", f"personal: {why}, by its name" if why != "free text" else "free text, by its name")
     for count, what in (
         (profile.emails, "e-mail addresses"),

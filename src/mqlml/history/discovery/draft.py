@@ -68,7 +68,8 @@ class Draft:
             reasons[item] = why
 
     def drop(self, section: str) -> None:
-        """Take a whole section back."""
+        """Take a whole section back, and what was asked about it."""
+        self.questions = [q for q in self.questions if not q.about.startswith(f"[{section}]")]
         self.values.pop(section, None)
         self.heads.pop(section, None)
         self.hints.pop(section, None)
@@ -158,6 +159,7 @@ def _aligned(setting: str, why: str) -> list[str]:
     """The reason beside its setting where that fits into a line, else above it."""
     if not why:
         return [setting]
+    why = " ".join(why.split())  # a line end would end the comment
     beside = f"{setting.ljust(34)}  # {why}"
     indent = " " * (len(setting) - len(setting.lstrip()))
     return [beside] if len(beside) <= _WIDTH else [*_comment(why, indent), setting]

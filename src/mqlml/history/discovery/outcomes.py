@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from mqlml.errors import DataRefused, Problem, shown
+from mqlml.errors import DataRefused
 from mqlml.history.discovery.decided import customers, lost_by_status, outcomes_of_deals, outcomes_of_leads
 from mqlml.history.discovery.making import set_source
 from mqlml.history.discovery.people import leads_where
 from mqlml.history.discovery.profiles import value_counts
+from mqlml.history.discovery.telling import counted, no_won, nothing_told, set_words
 from mqlml.history.discovery.words import Sorted, sort_outcomes
 from mqlml.history.session import literals, quoted
 
@@ -54,9 +55,9 @@ def propose_outcomes(making: Making) -> tuple[str, ...]:
         table = customers(making.shop, customer)
         if table.num_rows:
             making.build("outcomes", table, f"Won when '{customer}' says so; nothing tells which leads were lost.")
-            _words(making, ["won"], [])
+            set_words(making, ["won"], [])
             return told
-    raise DataRefused([_nothing(making)])
+    raise DataRefused([nothing_told(making)])
 
 
 def _reaches_leads(making: Making, deals: Part) -> bool:
@@ -75,7 +76,7 @@ def _from_deals(making: Making, deals: Part) -> bool:
         sorted_ = sort_outcomes(stages, won=won, lost=lost)
         if not sorted_.won:
             if not making.leads.roles.get("outcome") and not making.found.of("outcomes"):
-                raise DataRefused([_no_won_stage(deals, stages)])
+                raise DataRefused([no_won(deals, stages)])
             return False
     table = outcomes_of_deals(shop, deals, sorted_)
     how = f"of their stage '{deals.one('stage')}'" if sorted_ else f"of '{deals.one('won')}'"
@@ -84,11 +85,11 @@ def _from_deals(making: Making, deals: Part) -> bool:
         _with_lost_leads(making, table),
         f"What became of the leads, by their deals ({deals.table.name}); won because {how}.",
     )
-    _words(making, ["won"], ["lost"])
+    set_words(making, ["won"], ["lost"])
     if sorted_ is not None:
         for values, kind in ((sorted_.won, "won"), (sorted_.lost, "lost"), (sorted_.open_, "still open")):
             if values:
-                draft.head("outcomes", f"Stages taken for {kind}: {_counted(values, stages)}.")
+                draft.head("outcomes", f"Stages taken for {kind}: {counted(values, stages)}.")
     if deals.one("closed_at") is None:
         draft.set("outcomes", "decided_at", "", "the deals do not say when they closed")
     elif (profile := deals.profile("closed_at")) is not None and profile.days == profile.filled:
@@ -115,7 +116,7 @@ def _pipelines(making: Making, deals: Part) -> None:
         return
     values = value_counts(making.session, deals.table.raw, name)
     if len(values) > 1:
-        seen = _counted(tuple(values), values)
+        seen = counted(tuple(values), values)
         making.draft.ask(
             "[outcomes] pipeline",
             f"do all of '{name}' concern new business? Deals of others (renewals, upsell) should not be in the export.",
@@ -135,7 +136,7 @@ def _with_lost_leads(making: Making, table: pa.Table) -> pa.Table:
         return table
     dated = lost_by_status(making.shop, status, words) if making.found.of("changes") else None
     n = 0 if dated is None else dated.num_rows
-    making.draft.head("outcomes", f"Also lost: {n:,} leads whose '{status}' became {_counted(words, counts)}.")
+    making.draft.head("outcomes", f"Also lost: {n:,} leads whose '{status}' became {counted(words, counts)}.")
     undated = sum(counts[w] for w in words) - n
     if undated > 0:
         making.draft.ask(
@@ -157,7 +158,7 @@ def _from_table(making: Making, part: Part) -> None:
     counts = value_counts(making.session, part.table.raw, column)
     sorted_ = sort_outcomes(counts, won=making.wishes.won, lost=making.wishes.lost)
     if not sorted_.won:
-        raise DataRefused([_no_won_stage(part, counts)])
+        raise DataRefused([no_won(part, counts)])
     set_source(draft, "outcomes", part.table)
     draft.head("outcomes", f"{part.table.name}: {part.table.raw.rows_in:,} rows; {part.why}.")
     for key in ("lead_id", "outcome", *_ROLES, "opportunity_id", "is_primary"):
@@ -169,13 +170,13 @@ def _from_table(making: Making, part: Part) -> None:
     form = making.shop.formats.get((part.table.name, part.one("decided_at") or ""))
     if form is not None:
         draft.set("outcomes", "timestamp_format", form, f"as '{part.one('decided_at')}' is written")
-    _words(making, sorted_.won, sorted_.lost, sorted_.ignore, counts=counts, column=column)
+    set_words(making, sorted_.won, sorted_.lost, sorted_.ignore, counts=counts, column=column)
     if sorted_.open_:
         draft.set("outcomes", "ignore", [*sorted_.ignore, *sorted_.open_])
         draft.ask(
             "[outcomes] ignore",
             "are these neither won nor lost? Rows of open leads should not be in the table.",
-            _counted(sorted_.open_, counts),
+            counted(sorted_.open_, counts),
         )
 
 
@@ -197,112 +198,71 @@ def _outcome_column(making: Making) -> str | None:
 
 
 def _from_column(making: Making, column: str) -> tuple[str, ...]:
-    leads, draft, shop = making.leads, making.draft, making.shop
+    """Outcomes that a column of the leads tells: read in place, or made where open leads have words of their own."""
+    leads, draft = making.leads, making.draft
     counts = value_counts(making.session, leads.table.raw, column)
     sorted_ = sort_outcomes(counts, won=making.wishes.won, lost=making.wishes.lost)
     if not sorted_.won:
-        raise DataRefused([_no_won_stage(leads, counts, column)])
+        raise DataRefused([no_won(leads, counts, column)])
     roles: dict[str, str | None] = {role: leads.one(role) for role in _ROLES}
     decided = roles["decided_at"]
-    dated_only_won = decided is not None and sorted_.flag and _only_won_dated(making, column, decided, sorted_)
-    if dated_only_won:
+    not_yet = decided is not None and sorted_.flag and _only_won_dated(making, decided, column=column, sorted_=sorted_)
+    if not_yet:
         sorted_ = Sorted(sorted_.won, (), sorted_.ignore, sorted_.lost, flag=True)
-        why = f"Only the won leads have a '{decided}': without one a lead is taken for not won yet, not for lost."
-        draft.head("outcomes", why)
-    other_format = decided is not None and shop.formats.get((leads.table.name, decided)) != draft.values["leads"].get(
-        "timestamp_format"
-    )
-    if sorted_.open_ or other_format:
-        table = outcomes_of_leads(shop, column, sorted_, roles)
+        draft.head(
+            "outcomes", f"Only won leads have a '{decided}': without one a lead is taken for not won yet, not for lost."
+        )
+    form = making.shop.formats.get((leads.table.name, decided or ""))
+    if sorted_.open_ or (decided is not None and form != draft.values["leads"].get("timestamp_format")):
+        table = outcomes_of_leads(making.shop, column, sorted_, roles)
         making.build("outcomes", table, f"The decided leads of {leads.table.name}, by its column '{column}'.")
         if decided is None:
             draft.set("outcomes", "decided_at", "", "no time of decision was recognised")
     else:
-        draft.head("outcomes", f"Columns of {leads.table.name}: '{column}' tells the outcome.")
-        draft.set("outcomes", "outcome", column, "by its values")
-        draft.set(
-            "outcomes",
-            "decided_at",
-            decided or "",
-            "" if decided else "no time of decision was recognised: only the final outcome is known",
-        )
-        for role in _ROLES[1:]:
-            if (name := roles[role]) is not None and name != role:
-                draft.set("outcomes", role, name)
-            elif name is None and role in leads.table.columns:
-                draft.set("outcomes", role, "", "holds something else")
-    _words(making, sorted_.won, sorted_.lost, sorted_.ignore, counts=counts, column=column)
+        _read_in_place(making, column, roles)
+    set_words(making, sorted_.won, sorted_.lost, sorted_.ignore, counts=counts, column=column)
+    _ask_about_column(making, column, sorted_, counts=counts, not_yet=not_yet)
+    return tuple(n for n in roles.values() if n)
+
+
+def _read_in_place(making: Making, column: str, roles: Mapping[str, str | None]) -> None:
+    """Name the columns of the leads that tell the outcome."""
+    draft, leads = making.draft, making.leads
+    draft.head("outcomes", f"Columns of {leads.table.name}: '{column}' tells the outcome.")
+    draft.set("outcomes", "outcome", column, "by its values")
+    why = "" if roles["decided_at"] else "no time of decision was recognised: only the final outcome is known"
+    draft.set("outcomes", "decided_at", roles["decided_at"] or "", why)
+    for role in _ROLES[1:]:
+        if (name := roles[role]) is not None and name != role:
+            draft.set("outcomes", role, name)
+        elif name is None and role in leads.table.columns:
+            draft.set("outcomes", role, "", "holds something else")
+
+
+def _ask_about_column(
+    making: Making, column: str, sorted_: Sorted, *, counts: Mapping[str, int], not_yet: bool
+) -> None:
+    draft, leads = making.draft, making.leads
     if sorted_.open_:
-        draft.head("outcomes", f"Taken for open: {_counted(sorted_.open_, counts)}.")
-        draft.ask(
-            "[outcomes]", f"are these values of '{column}' leads that are still open?", _counted(sorted_.open_, counts)
-        )
-    if sorted_.flag and not dated_only_won:
-        draft.ask(
-            "[outcomes] lost",
-            f"does {_counted(sorted_.lost, counts)} in '{column}' mean lost for good, or not won yet?",
-            "taken for lost",
-        )
-    if decided is None:
+        told = counted(sorted_.open_, counts)
+        draft.head("outcomes", f"Taken for open: {told}.")
+        draft.ask("[outcomes]", f"are these values of '{column}' leads that are still open?", told)
+    if sorted_.flag and not not_yet:
+        told = counted(sorted_.lost, counts)
+        draft.ask("[outcomes] lost", f"does {told} in '{column}' mean lost for good, or not won yet?", "taken for lost")
+    if leads.one("decided_at") is None:
         times = [n for n, p in leads.table.columns.items() if p.is_time and n != leads.one("created_at")]
         draft.ask(
             "[outcomes] decided_at",
             "which column says when a lead was won or lost? Without it only the final outcome can be learned.",
-            ", ".join(times),
+            f"columns with dates: {', '.join(times) or 'none'}",
         )
-    return tuple(n for n in roles.values() if n)
 
 
-def _only_won_dated(making: Making, column: str, decided: str, sorted_: Sorted) -> bool:
+def _only_won_dated(making: Making, decided: str, *, column: str, sorted_: Sorted) -> bool:
     lost = literals(list(sorted_.lost)) or "''"
     one = making.session.one(
         f"SELECT count(*) FILTER (nullif(trim({quoted(decided)}::VARCHAR), '') IS NOT NULL) AS dated "
         f"FROM {making.leads.table.raw.relation} WHERE trim({quoted(column)}::VARCHAR) IN ({lost})"
     )
     return bool(one["dated"] == 0)
-
-
-def _words(
-    making: Making,
-    won: Sequence[str],
-    lost: Sequence[str],
-    ignore: Sequence[str] = (),
-    *,
-    counts: Mapping[str, int] | None = None,
-    column: str = "",
-) -> None:
-    """The lists of [outcomes]; values of the file stand with their counts."""
-    for key, values in (("won", won), ("lost", lost), ("ignore", ignore)):
-        if values or key == "lost":
-            why = f"'{column}': {_counted(tuple(values), counts)}" if counts and values else ""
-            making.draft.set(
-                "outcomes",
-                key,
-                list(values),
-                why or ("nothing says lost: open at the end of a horizon is not won" if not values else ""),
-            )
-
-
-def _counted(values: Sequence[str], counts: Mapping[str, int]) -> str:
-    shown_ = [f"'{shown(v)}' ({counts.get(v, 0):,})" for v in values[:10]]
-    return ", ".join(shown_) + (f" and {len(values) - 10} more" if len(values) > 10 else "")
-
-
-def _no_won_stage(part: Part, counts: Mapping[str, int], column: str | None = None) -> Problem:
-    name = column or part.one("stage") or part.one("outcome")
-    what = f"no value says that a lead was won; there are {_counted(tuple(counts), counts) or 'more than 60 values'}"
-    fix = "name the values: mqlml init --won VALUE --lost VALUE (each may be repeated)"
-    return Problem("no-won", part.table.name, what, fix, column=name)
-
-
-def _nothing(making: Making) -> Problem:
-    """What was looked at, so that a person can name it."""
-    leads = making.leads
-    seen = []
-    for name, profile in leads.table.columns.items():
-        if 2 <= profile.distinct <= 12 and not profile.is_time:
-            counts = value_counts(making.session, leads.table.raw, name)
-            seen.append(f"'{shown(name)}': {_counted(tuple(counts)[:4], counts)}")
-    what = f"nothing says which leads were won; columns with few values are {'; '.join(seen[:6]) or 'none'}"
-    fix = "name it: mqlml init --outcome COLUMN --won VALUE --lost VALUE, or add the export of deals"
-    return Problem("no-outcome", leads.table.name, what, fix)

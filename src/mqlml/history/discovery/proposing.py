@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -141,7 +142,7 @@ def _propose_leads(making: Making, remarks: Mapping[str, list[str]]) -> None:
         if company is not None:
             draft.hint(
                 "leads",
-                f"account_id = {shown(company)!r}",
+                f"account_id = {json.dumps(shown(company), ensure_ascii=False)}",
                 "if equal names are the same company; colleagues then count together",
             )
     if (where := leads_where(leads)) is not None:
@@ -218,7 +219,9 @@ def _propose_columns(making: Making, outcome: Sequence[str]) -> None:
         if v.key is None and not leads.table.columns[n].is_time and leads.table.columns[n].filled
     ]
     if free:
-        names = ", ".join(f'"{shown(n)}"' for n in free[:12]) + (", ..." if len(free) > 12 else "")
+        names = ", ".join(json.dumps(shown(n), ensure_ascii=False) for n in free[:12]) + (
+            ", ..." if len(free) > 12 else ""
+        )
         draft.hint("leads", f"known_at_creation = [{names}]", "those that never change after the lead was created")
         draft.ask(
             "[leads] known_at_creation",
