@@ -7,9 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from history.histories import at, configured, reading
+from learning.worlds import configured as with_sections
+from learning.worlds import fate, seen, world
 
 from mqlml.config import Config
-from mqlml.errors import DataRefused
+from mqlml.errors import DataRefused, UsageError
 from mqlml.learning.labels import labelled_rows
 from mqlml.learning.snapshots import DAY, NEVER, as_microseconds, candidates, grid, mark_table, population, thin
 
@@ -166,3 +168,28 @@ def test_thin_when_rows_are_too_many_then_whole_groups_stay() -> None:
     assert share == 0.25
     assert 2_000 < kept.sum() < 3_000
     assert all(len(set(part)) == 1 for part in kept.reshape(2_000, 5))
+
+
+TALKS = {
+    "leads": [{"lead_id": name, "created_at": 0} for name in "abc"],
+    "outcomes": [{"lead_id": "b", "outcome": "lost", "decided_at": 30}],
+    "stages": [
+        {"lead_id": "a", "stage": "opportunity", "entered_at": 20},
+        {"lead_id": "b", "stage": "opportunity", "entered_at": 20},
+        {"lead_id": "c", "stage": "qualified", "entered_at": 20},
+    ],
+}
+
+
+def test_fates_when_a_lead_enters_a_stage_of_sales_then_it_is_taken_until_decided() -> None:
+    with world(**TALKS) as history:
+        people = seen(history, with_sections(stages={"taken": ["opportunity"]}), 60)
+    assert fate(people, 20) == dict.fromkeys("abc", "candidate"), "an entry counts strictly after it happened"
+    assert fate(people, 21) == {"a": "taken by sales", "b": "taken by sales", "c": "candidate"}
+    assert fate(people, 31)["a"] == "taken by sales"
+    assert fate(people, 31)["b"] == "decided"
+
+
+def test_population_when_a_stage_of_sales_does_not_exist_then_the_nearest_is_named() -> None:
+    with world(**TALKS) as history, pytest.raises(UsageError, match=r"no lead ever entered 'oportunity'.*'opportunity'"):
+        seen(history, with_sections(stages={"taken": ["oportunity"]}), 60)

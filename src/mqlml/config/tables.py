@@ -155,12 +155,13 @@ class Changes(Source):
 
 
 class Stages(Source):
-    """``[stages]``: when a lead entered which stage."""
+    """``[stages]``: when a lead entered which stage; from the stages in ``taken`` on sales has the lead."""
 
     lead_id: str = "lead_id"
     stage: str = "stage"
     entered_at: str = "entered_at"
     pipeline: str = "pipeline"
+    taken: Names = ()
 
 
 class Handovers(Source):

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from mqlml.history.contract import History
 
 __all__ = [
+    "entries_into",
     "event_days",
     "event_types_at",
     "leads_by_event_type",
@@ -147,6 +148,15 @@ def stage_entries(history: History, stage: str) -> pa.Table:
         "GROUP BY lead_id ORDER BY lead_id"
     )
     return history.connection.sql(query, params={"stage": stage}).to_arrow_table()
+
+
+def entries_into(history: History, stages: Sequence[str]) -> pa.Table:
+    """Every entry into some stages: ``lead_id`` and ``entered_at`` (UTC microseconds), sorted."""
+    query = (
+        "SELECT lead_id, entered_at::TIMESTAMPTZ AS entered_at FROM stages "
+        "WHERE list_contains($stages, stage) AND entered_at IS NOT NULL ORDER BY ALL"
+    )
+    return history.connection.sql(query, params={"stages": list(stages)}).to_arrow_table()
 
 
 def event_days(history: History, *, until: int, days: int) -> list[tuple[str, int, int, int]]:

@@ -12,6 +12,9 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from mqlml.errors import UsageError
+from mqlml.history.files import nearest
+from mqlml.history.queries import entries_into, stage_names
 from mqlml.learning.courses import find_course
 from mqlml.learning.decisions import outcome_rows, positions
 from mqlml.learning.moments import DAY, LONG_AGO, NEVER, Flags, Integers, as_microseconds, microseconds
@@ -167,7 +170,7 @@ def population(history: History, config: Config, *, until: int | None) -> Popula
         max_age_days=config.snapshots.max_age_days,
         outcome=np.where(ignored, np.nan, course.decisions.last_outcome(n)),
         ignored=ignored,
-        **_taken(history, rows, course.decisions, until),
+        **_taken(history, config, rows, course.decisions, until),
         dated=leads["created_at"].null_count < n,
         present=~ignored & ((created < until) if until is not None else True),
         credit=course.credit,
@@ -229,8 +232,10 @@ def _groups(leads: pa.Table) -> Integers:
     return group
 
 
-def _taken(history: History, rows: OutcomeRows, decisions: Decisions, until: int | None) -> dict[str, Integers]:
-    """From a hand-over, or the opening of an opportunity, until a rejection or the next decision."""
+def _taken(
+    history: History, config: Config, rows: OutcomeRows, decisions: Decisions, until: int | None
+) -> dict[str, Integers]:
+    """From a hand-over, a stage or the opening of an opportunity, until a rejection or the next decision."""
     handovers = history.handovers
     lead, start = positions(history, handovers["lead_id"]), microseconds(handovers["handed_at"], NEVER)
     end = microseconds(handovers["rejected_at"], NEVER)
@@ -238,8 +243,29 @@ def _taken(history: History, rows: OutcomeRows, decisions: Decisions, until: int
     lead, start, end = lead[known], start[known], end[known]
     end = np.minimum(end, decisions.moments.first_from(lead, start))
     opened = rows.opened < NEVER
+    staged, entered = _entries(history, config, until)
     return {
-        "taken_lead": np.r_[lead, rows.lead[opened]],
-        "taken_from": np.r_[start, rows.opened[opened]],
-        "taken_to": np.r_[end, rows.at[opened]],
+        "taken_lead": np.r_[lead, rows.lead[opened], staged],
+        "taken_from": np.r_[start, rows.opened[opened], entered],
+        "taken_to": np.r_[end, rows.at[opened], decisions.moments.first_from(staged, entered)],
     }
+
+
+def _entries(history: History, config: Config, until: int | None) -> tuple[Integers, Integers]:
+    """Leads that entered a stage in which sales has them, and when.
+
+    Raises
+    ------
+    UsageError
+        No lead ever entered a stage of ``[stages] taken``.
+    """
+    taken = config.stages.taken if config.stages is not None else ()
+    if not taken or "stages" not in history.tables:
+        return np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64)
+    there = stage_names(history)
+    if missing := [name for name in taken if name not in there]:
+        raise UsageError(f"[stages] taken: no lead ever entered '{missing[0]}'; {nearest(missing[0], list(there))}.")
+    table = entries_into(history, taken)
+    lead, at = positions(history, table["lead_id"]), microseconds(table["entered_at"], NEVER)
+    known = (lead >= 0) & (at < (NEVER if until is None else until))
+    return lead[known], at[known]

@@ -50,7 +50,8 @@ burst_seconds = 60                 # within so many seconds
 path = "history.parquet"           # every value of the columns in 'state', with the one before it
 
 [stages]
-path = "stages.parquet"            # when an opportunity was opened
+path = "stages.parquet"            # when an opportunity was opened ...
+taken = ["opportunity"]            # ... from when on sales has the lead
 
 [handovers]
 path = "handovers.parquet"         # when sales took a lead, and whether they accepted it
