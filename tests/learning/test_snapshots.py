@@ -191,5 +191,6 @@ def test_fates_when_a_lead_enters_a_stage_of_sales_then_it_is_taken_until_decide
 
 
 def test_population_when_a_stage_of_sales_does_not_exist_then_the_nearest_is_named() -> None:
-    with world(**TALKS) as history, pytest.raises(UsageError, match=r"no lead ever entered 'oportunity'.*'opportunity'"):
+    words = r"no lead ever entered 'oportunity'.*'opportunity'"
+    with world(**TALKS) as history, pytest.raises(UsageError, match=words):
         seen(history, with_sections(stages={"taken": ["oportunity"]}), 60)
