@@ -147,6 +147,7 @@ def test_compare_when_an_earlier_list_is_given_then_every_candidate_has_its_caus
     assert "is not older than this comparison" in ran.err
 
 
+@pytest.mark.slow
 def test_compare_when_a_bundle_learned_from_the_window_then_its_recipe_is_fitted_again(fresh: Path, run: Run) -> None:
     """The challenger says that it knew everything until LATER; the champion learned from nothing in that week."""
     challenger(fresh, summary={"as_of": "2026-06-30T00:00:00+00:00"})

@@ -155,6 +155,7 @@ def test_online_retail_when_nothing_is_promised_then_the_verdict_says_so(
     assert len(pd.read_parquet(out)) > 200
 
 
+@pytest.mark.slow
 def test_bank_marketing_when_only_an_order_is_known_then_it_is_tested_in_that_order(
     public_data: Path, tmp_path: Path, run: Run
 ) -> None:
