@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from mqlml.show.texts import _interval, _percent, _table
+from mqlml.show.figures import interval, percent, table
 
 __all__ = ["compared", "gates", "promoted", "retrained", "rolled_back"]
 
@@ -104,16 +104,16 @@ def _remade(window: Mapping[str, Any]) -> str:
 
 def _figures(found: Mapping[str, Any]) -> Iterator[str]:
     rows: list[tuple[str, ...]] = [
-        (f["name"], *(_interval(f[key]) for key in ("old", "new", "difference"))) for f in found["figures"]
+        (f["name"], *(interval(f[key]) for key in ("old", "new", "difference"))) for f in found["figures"]
     ]
     mqls = found["mqls"]
-    sides = (_percent(mqls[side]["win_rate"]) for side in ("old", "new"))
-    rows.append(("win rate of MQLs", *sides, _percent(mqls["difference"])))
+    sides = (percent(mqls[side]["win_rate"]) for side in ("old", "new"))
+    rows.append(("win rate of MQLs", *sides, percent(mqls["difference"])))
     if found["same_number"] is not None:
         same = found["same_number"]
-        rates = (_percent(same[key]) for key in ("win_rate", "model_win_rate", "difference"))
+        rates = (percent(same[key]) for key in ("win_rate", "model_win_rate", "difference"))
         rows.append((f"  of {same['leads']:,} MQLs each", *rates))
-    yield from _table(("figure", "old [90 % interval]", "new", "new less old (paired)"), rows)
+    yield from table(("figure", "old [90 % interval]", "new", "new less old (paired)"), rows)
     yield f"  The new log loss is {_share(found['worse_by'])} against the old one."
 
 
@@ -134,6 +134,6 @@ def _lists(lists: Mapping[str, Any]) -> Iterator[str]:
     if data is not None:
         new_facts = f"new facts since {str(lists['earlier_as_of'])[:10]}, same model"
         rows.insert(0, (new_facts, *(f"{data[word]:,}" for word in ("enters", "leaves", "stays"))))
-    yield from _table(("moved by", "enter", "leave", "stay"), rows)
+    yield from table(("moved by", "enter", "leave", "stay"), rows)
     if data is not None and data["no candidates any more"]:
         yield f"  {data['no candidates any more']:,} more of the earlier list are no candidates any more."

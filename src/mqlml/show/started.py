@@ -6,7 +6,7 @@ import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from mqlml.show.texts import _table
+from mqlml.show.figures import table
 
 __all__ = ["doctor", "started"]
 
@@ -17,9 +17,9 @@ def started(found: Mapping[str, Any]) -> str:
     """What was recognised, what was assumed, and what a person must decide."""
     lines = ["Found"]
     rows = [(f["file"], f"{f['rows']:,}", f["taken_for"], f["system"]) for f in found["found"]]
-    lines += _table(("file", "rows", "taken for", "layout"), rows)
+    lines += table(("file", "rows", "taken for", "layout"), rows)
     if found["tables"]:
-        lines += ["", "Made", *_table(("table", "rows"), [(path, f"{n:,}") for path, n in found["tables"].items()])]
+        lines += ["", "Made", *table(("table", "rows"), [(path, f"{n:,}") for path, n in found["tables"].items()])]
     lines += ["", "Assumed", *_listed(_short(found["assumptions"]))]
     if found["questions"]:
         lines += ["", "To decide by a person who knows the data"]

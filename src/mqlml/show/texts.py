@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from mqlml.errors import shown
+from mqlml.show.figures import interval, percent, table
 from mqlml.show.handing import handed
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ __all__ = ["backtested", "check", "demonstrated", "scored", "threshold", "traine
 def check(found: Mapping[str, Any]) -> str:
     """The review of a history before training."""
     lines = [f"As of {found['as_of'] or 'no date'}", "", "Tables"]
-    lines += _table(
+    lines += table(
         ("table", "rows", "used", "quarantined", "skipped"),
         [
             (a["table"], f"{a['rows_in']:,}", f"{a['used']:,}", f"{a['quarantined']:,}", _reasons(a["skipped"]))
@@ -40,20 +41,20 @@ def trained(summary: Mapping[str, Any], notes: Sequence[str]) -> str:
     verdict, decision = summary["verdict"], summary["decision"]
     lines = ["", *_population(summary["population"]), "", *_plan(summary["plan"]), ""]
     lines += [_finding(finding) for finding in summary["audit"] if finding["level"] != "note"]
-    figures = [(m["name"], _interval(m["model"]), m["plain"]) for m in summary["evaluation"]["metrics"]]
-    lines += ["Tested", *_table(("figure", "value [90 % interval]", "meaning"), figures), ""]
+    figures = [(m["name"], interval(m["model"]), m["plain"]) for m in summary["evaluation"]["metrics"]]
+    lines += ["Tested", *table(("figure", "value [90 % interval]", "meaning"), figures), ""]
     rungs = [
         (
             r["name"],
-            _interval(r["log_loss"]),
-            _interval(r["auc"]),
-            _interval(r["model_better_by"]),
-            _interval(r["auc_better_by"]),
+            interval(r["log_loss"]),
+            interval(r["auc"]),
+            interval(r["model_better_by"]),
+            interval(r["auc_better_by"]),
         )
         for r in summary["evaluation"]["ladder"]
     ]
     header = ("rule", "log loss", "AUC", "mqlml better by (log loss)", "(AUC)")
-    lines += ["Against simpler rules", *_table(header, rungs), *_present(summary["evaluation"]["present"]), ""]
+    lines += ["Against simpler rules", *table(header, rungs), *_present(summary["evaluation"]["present"]), ""]
     lines += _decision(decision)
     lines += ["", *(f"Note: {note}" for note in notes), "", f"Verdict: {verdict['code']}. {verdict['sentence']}"]
     lines += [f"  {detail}" for detail in verdict["details"]]
@@ -100,7 +101,7 @@ def threshold(found: Mapping[str, Any]) -> str:
         for g in d["grid"]
     ]
     head = ("threshold", "MQLs a week", "win rate", "share of wins", "value less cost a week")
-    lines += ["", "Other thresholds", *_table(head, rows), ""]
+    lines += ["", "Other thresholds", *table(head, rows), ""]
     if found["set"]:
         lines.append(f"In force from now on: policy {found['policy_version']} of {found['model_version']}.")
     elif found["policy_version"] == found["in_force"]:
@@ -133,7 +134,7 @@ def _evidence(d: Mapping[str, Any]) -> list[str]:
     if d["value"]:
         lines.append(f"  An MQL brings {_amount(d['value']['per_mql'])} on average.")
     if d["lift_over_present"]:
-        times = _interval(d["lift_over_present"])
+        times = interval(d["lift_over_present"])
         lines.append(f"  {times} times the win rate of the leads chosen today, whatever their number.")
     if d["drift"] and d["drift"]["warning"]:
         lines.append(f"  Warning: {d['drift']['warning']}")
@@ -149,7 +150,7 @@ def demonstrated(done: Demonstration) -> str:
     """Where the pieces of the demonstration lie, and what to do next."""
     decision, manifest = done.trained.summary["decision"], done.scored.manifest
     rates = (
-        f"{_percent(decision['win_rate'])} of such leads were won, against {100 * decision['base_rate']:.1f} % of all"
+        f"{percent(decision['win_rate'])} of such leads were won, against {100 * decision['base_rate']:.1f} % of all"
     )
     return "\n".join(
         [
@@ -203,7 +204,7 @@ def _more_of_population(p: Mapping[str, Any]) -> Iterator[str]:
     if p["win_curves"]:
         yield ""
         yield p["win_curves"]["advice"]
-        yield from _table(
+        yield from table(
             ("days", "won by then", "of all wins"),
             [
                 (f"{c['days']:,}", f"{100 * c['win_rate']:.1f} %", f"{100 * c['share']:.0f} %")
@@ -226,7 +227,7 @@ def _plan(parts: Sequence[Mapping[str, Any]]) -> list[str]:
         )
         for p in parts
     ]
-    return ["Window plan", *_table(header, rows)]
+    return ["Window plan", *table(header, rows)]
 
 
 def _present(found: Mapping[str, Any] | None) -> list[str]:
@@ -237,8 +238,8 @@ def _present(found: Mapping[str, Any] | None) -> list[str]:
     lines = [f"  {found['sentence']}"]
     if c := found["contest"]:
         lines.append(
-            f"  At {c['leads']:,} leads each: {_percent(c['win_rate'])} of the present rule's picks were won, "
-            f"{_percent(c['model_win_rate'])} of the model's."
+            f"  At {c['leads']:,} leads each: {percent(c['win_rate'])} of the present rule's picks were won, "
+            f"{percent(c['model_win_rate'])} of the model's."
         )
     return lines
 
@@ -251,8 +252,8 @@ def _decision(d: Mapping[str, Any]) -> list[str]:
         week = d["mqls_per_week"]
         lines.append(f"  {week['median']:.0f} MQLs in a usual week ({week['p10']:.0f} to {week['p90']:.0f}).")
     lines.append(
-        f"  Win rate of MQLs {_percent(d['win_rate'])} against {100 * d['base_rate']:.1f} % of all; "
-        f"they hold {_percent(d['share_of_wins'])} of the wins."
+        f"  Win rate of MQLs {percent(d['win_rate'])} against {100 * d['base_rate']:.1f} % of all; "
+        f"they hold {percent(d['share_of_wins'])} of the wins."
     )
     return lines + ([f"  {d['assumption']}"] if d["assumption"] else [])
 
@@ -262,26 +263,5 @@ def _finding(f: Mapping[str, Any]) -> str:
     return f"  {f['level']:<5} '{f['column']}': {f['why']} ({f['figure']}). {f['remedy']}.{waived}"
 
 
-def _interval(i: Mapping[str, Any] | None) -> str:
-    if i is None:
-        return "-"
-    if i["value"] is None:
-        return "not measured"
-    return f"{i['value']:.3f}" + ("" if i["low"] is None else f" [{i['low']:.3f}, {i['high']:.3f}]")
-
-
-def _percent(i: Mapping[str, Any]) -> str:
-    if i["value"] is None:
-        return "not measured"
-    around = "" if i["low"] is None else f" [{100 * i['low']:.1f}, {100 * i['high']:.1f}]"
-    return f"{100 * i['value']:.1f}{around} %"
-
-
 def _reasons(counts: Mapping[str, int]) -> str:
     return ", ".join(f"{n:,} {reason}" for reason, n in counts.items())
-
-
-def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
-    widths = [max(len(row[i]) for row in [header, *rows]) for i in range(len(header))]
-    for row in [header, *rows]:
-        yield "  " + "  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip()
