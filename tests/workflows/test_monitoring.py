@@ -42,6 +42,10 @@ def test_monitor_when_scores_matured_then_every_check_is_told_and_the_page_is_co
     assert "default-src 'none'" in html
     assert "<script" not in html
     assert 'href="http' not in html
+    report = copy / "report.html"
+    assert run("report", "--config", settings, "--out", report).code == 0
+    assert "Watched in use" in report.read_text()
+    assert found["retrain"]["sentence"].split(":")[0] in report.read_text()
 
 
 def test_reference_when_the_bundle_is_read_then_it_holds_no_lead(trained: Path) -> None:

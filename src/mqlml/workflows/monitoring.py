@@ -18,12 +18,12 @@ from mqlml.operation.bundle import read_json
 from mqlml.operation.monitoring import Check
 from mqlml.operation.reference import REFERENCE
 from mqlml.operation.registry import resolve, review_state
-from mqlml.operation.scoring import LeadScorer
+from mqlml.operation.scoring import LeadScorer, encode_json
 from mqlml.review.report.monitor import render_monitor
 from mqlml.tape.engine import LocalEngine
 from mqlml.workflows import watching
 from mqlml.workflows.opening import Progress, Quiet, open_history
-from mqlml.workflows.reporting import in_force
+from mqlml.workflows.reporting import in_force, monitor_path
 from mqlml.workflows.stored_scores import stored_scores
 
 if TYPE_CHECKING:
@@ -109,6 +109,7 @@ def monitor(
     page = render_monitor(summary)
     if out is not None:
         write_text(out, page)
+    write_text(monitor_path(scorer.bundle.path), encode_json(summary).decode() + "\n")
     progress.begin("Recording in MLflow")
     run_id = _record(models, scorer.bundle.path, summary, page, config.output.name)
     return Monitored(summary, out, run_id, summary["state"] == "alarm")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from mqlml.config import Config
     from mqlml.operation.bundle import Bundle
 
-__all__ = ["definition", "features", "in_force", "report"]
+__all__ = ["definition", "features", "in_force", "monitor_path", "report"]
 
 
 def in_force(summary: dict[str, Any], bundle: Bundle) -> dict[str, Any]:
@@ -53,8 +54,20 @@ def report(config: Config, *, out: Path | None = None, model: str | None = None)
     bundle = read_bundle(resolve(models, model))
     path = out or bundle.path.with_name(f"{bundle.model_version}.report.html")
     summary = in_force(read_json(bundle.parts, "report.json"), bundle)
-    write_text(path, render_report(as_told(summary, models, bundle.path)))
+    told = as_told(summary, models, bundle.path)
+    write_text(path, render_report({**told, "monitoring": _watched(bundle.path)}))
     return path
+
+
+def monitor_path(bundle: Path) -> Path:
+    """Where what `mqlml monitor` found last lies: beside the bundle, for its report."""
+    return bundle.with_name(f"{bundle.name}.monitor.json")
+
+
+def _watched(bundle: Path) -> dict[str, Any] | None:
+    """What ``mqlml monitor`` found last; None where nobody watched."""
+    found = monitor_path(bundle)
+    return json.loads(found.read_text(encoding="utf-8")) if found.is_file() else None
 
 
 def features(config: Config, *, out: Path | None = None, model: str | None = None) -> str:
