@@ -27,6 +27,7 @@ from mqlml.review.scorecard import Seen, make_scorecard
 from mqlml.tape.traffic import Tally
 from mqlml.workflows.opening import Opened
 from mqlml.workflows.portraying import portray
+from mqlml.workflows.vocabulary import read_vocabulary
 
 if TYPE_CHECKING:
     from mqlml.config import Config
@@ -80,7 +81,9 @@ def describe(learned: Learned, config: Config) -> tuple[dict[str, Any], dict[str
     summary["converts"] = converts(
         learned.opened.history, learned.opened.people, config, model.features, as_of=learned.opened.moment
     )
-    summary["nurture"] = _nurture(learned, explanation, newest, model.probability(sample, matrix))
+    summary["nurture"] = _nurture(
+        learned, explanation, newest, model.probability(sample, matrix), labels=_labels(learned, config)
+    )
     parts = {
         **model.to_parts(),
         "policy.json": encode_json(learned.policy.to_dict()),
@@ -98,6 +101,7 @@ def describe(learned: Learned, config: Config) -> tuple[dict[str, Any], dict[str
 
 def _summary(learned: Learned, config: Config, shown_drivers: list[dict[str, Any]], checked: float) -> dict[str, Any]:
     opened, rows, model = learned.opened, learned.rows, learned.training.model
+    labels = _labels(learned, config)
     return {
         "title": "Who will convert",
         "as_of": None if opened.as_of is None else opened.as_of.isoformat(),
@@ -108,7 +112,7 @@ def _summary(learned: Learned, config: Config, shown_drivers: list[dict[str, Any
         "evaluation": figures_of.evaluation(learned.judgement, rows),
         "plan": figures_of.plan_lines(learned.plan, rows),
         "audit": figures_of.audit_lines(opened.audit),
-        "drivers": _labelled(shown_drivers, learned.criteria),
+        "drivers": [{**driver, "label": labels.get(driver["criterion"])} for driver in shown_drivers],
         "criteria": learned.criteria,
         "scorecard": _scorecard(learned, config),
         "accounting": figures_of.accounting(opened.history.accounts),
@@ -149,20 +153,24 @@ def _reference(learned: Learned, used: Sequence[str], config: Config) -> dict[st
     return {} if found is None else {REFERENCE: encode_json(found)}
 
 
-def _labelled(shown_drivers: list[dict[str, Any]], criteria: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Drivers with what people call them beside their names."""
-    labels = {mark["name"]: mark["label"] for mark in criteria["marks"] if mark["label"]}
-    return [{**driver, "label": labels.get(driver["criterion"])} for driver in shown_drivers]
+def _labels(learned: Learned, config: Config) -> dict[str, str]:
+    """What people call criteria: in the vocabulary, and beside their decisions, which hold where both do."""
+    marked = {mark["name"]: mark["label"] for mark in learned.criteria["marks"] if mark["label"]}
+    return {**read_vocabulary(config).labels, **marked}
 
 
 def _nurture(
-    learned: Learned, explanation: Explanation, row: npt.NDArray[np.int64], p: npt.NDArray[np.float64]
+    learned: Learned,
+    explanation: Explanation,
+    row: npt.NDArray[np.int64],
+    p: npt.NDArray[np.float64],
+    *,
+    labels: Mapping[str, str],
 ) -> dict[str, Any] | None:
     """Who is just below the line at the last explained snapshot of each lead, and what preceded crossing it."""
     policy, rows, tested = learned.policy, learned.rows, learned.training.tested
     if policy.threshold is None:
         return None
-    labels = {mark["name"]: mark["label"] for mark in learned.criteria["marks"] if mark["label"]}
     features = learned.training.model.features
     # Rows are sorted by lead and moment, and so are the explained ones.
     last = np.r_[rows.lead[row][1:] != rows.lead[row][:-1], True]
