@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import re
+import sys
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -91,7 +92,6 @@ def test_file_when_missing_then_nearest_names(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("path", "match"),
     [
-        ("postgresql://crm/leads", "'postgres' extra"),
         ("https://crm.example/leads.csv", "is not a file"),
         ("s3://b/x", "is not a file"),
     ],
@@ -99,6 +99,15 @@ def test_file_when_missing_then_nearest_names(tmp_path: Path) -> None:
 def test_path_when_an_address_then_usage_error(tmp_path: Path, path: str, match: str) -> None:
     with pytest.raises(UsageError, match=match):
         read_history(configured(tmp_path, leads={"path": path}))
+
+
+def test_path_when_the_driver_of_a_database_is_missing_then_usage_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in ("adbc_driver_postgresql", "adbc_driver_postgresql.dbapi", "adbc_driver_manager"):
+        monkeypatch.setitem(sys.modules, module, None)
+    with pytest.raises(UsageError, match="'postgres' extra"):
+        read_history(configured(tmp_path, leads={"path": "postgresql://crm/leads"}))
 
 
 def test_problems_when_in_several_files_then_all_in_one_pass(tmp_path: Path) -> None:

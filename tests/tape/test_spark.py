@@ -172,7 +172,7 @@ def settings(folder: Path, **changed: Any) -> Config:
     return configured(folder, **sections)
 
 
-@pytest.mark.parametrize(("seed", "conf"), [(0, CUT), (1, {}), (2, CUT)])
+@pytest.mark.parametrize(("seed", "conf"), [(0, CUT), (1, {}), pytest.param(2, CUT, marks=pytest.mark.slow)])
 def test_features_when_spark_makes_them_then_the_same_bytes_accounts_and_notes(
     spark: Any, tmp_path: Path, seed: int, conf: dict[str, str]
 ) -> None:
@@ -183,7 +183,7 @@ def test_features_when_spark_makes_them_then_the_same_bytes_accounts_and_notes(
     assert {feature.family for feature in here.features.features} == set(FAMILIES)
 
 
-@pytest.mark.parametrize("use", [[], ["mail"]])
+@pytest.mark.parametrize("use", [pytest.param([], marks=pytest.mark.slow), ["mail"]])
 def test_traffic_when_rules_leave_events_out_then_the_same_ones(spark: Any, tmp_path: Path, use: list[str]) -> None:
     write_history(tmp_path, 3, hectic=True)
     rules = {"opens": ["mail"], "clicks": ["web"], "sends": ["form"], "open_within_seconds": 600, "links": 2}
@@ -205,7 +205,7 @@ def test_partitions_when_keys_are_fewer_then_some_are_empty_and_nothing_is_lost(
     assert_equal(there, here)
 
 
-@pytest.mark.parametrize("without", [(), ("web", "call")])
+@pytest.mark.parametrize("without", [pytest.param((), marks=pytest.mark.slow), ("web", "call")])
 def test_signs_of_life_when_spark_looks_for_them_then_the_same_ones(
     spark: Any, tmp_path: Path, without: tuple[str, ...]
 ) -> None:
@@ -235,7 +235,7 @@ def test_signs_of_life_when_spark_looks_for_them_then_the_same_ones(
     ]
 
 
-@pytest.mark.parametrize("without", [(), ("web", "call")])
+@pytest.mark.parametrize("without", [pytest.param((), marks=pytest.mark.slow), ("web", "call")])
 def test_touches_when_spark_sums_them_up_then_the_same_ones(
     spark: Any, tmp_path: Path, without: tuple[str, ...]
 ) -> None:
@@ -280,7 +280,12 @@ def test_apply_when_rows_return_then_they_stand_in_the_order_of_the_marks(spark:
 
 @pytest.mark.parametrize(
     ("zone", "kind"),
-    [("Europe/Berlin", "naive"), (None, "int96"), ("Europe/Berlin", "int96"), ("Europe/Berlin", "day"), (None, "ms")],
+    [
+        ("Europe/Berlin", "naive"),
+        (None, "int96"),
+        *(pytest.param("Europe/Berlin", kind, marks=pytest.mark.slow) for kind in ("int96", "day")),
+        pytest.param(None, "ms", marks=pytest.mark.slow),
+    ],
 )
 def test_times_when_the_file_names_no_zone_then_they_are_read_as_here(
     spark: Any, tmp_path: Path, zone: str | None, kind: str

@@ -59,6 +59,7 @@ def test_train_when_repeated_then_the_bundle_has_the_same_name_and_bytes(copy: P
     assert {p.name for p in (copy / "models").iterdir()} == before
 
 
+@pytest.mark.slow
 def test_train_when_files_hold_more_then_only_what_was_known_then_is_used(copy: Path, run: Run) -> None:
     """Everything from as_of on is cut from the files; the bundle stays the same."""
     moment = pd.Timestamp(AS_OF, tz="UTC")
@@ -311,6 +312,7 @@ def test_score_when_leads_are_near_the_line_then_the_manifest_says_how_many_and_
     assert "leads to nurture are near misses" in page
 
 
+@pytest.mark.slow
 def test_train_when_rules_decide_for_some_then_the_threshold_is_set_without_them(copy: Path, run: Run) -> None:
     settings = copy / "mqlml.toml"
     settings.write_text(settings.read_text() + RULES)

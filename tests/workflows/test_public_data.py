@@ -70,6 +70,7 @@ def oulad(public_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Oulad:
     return Oulad(settings, kept[0], trained)
 
 
+@pytest.mark.slow
 def test_oulad_when_replayed_then_forecasts_of_that_day_hold_later(oulad: Oulad, tmp_path: Path, run: Run) -> None:
     settings = oulad.settings
     assert oulad.trained.summary["population"]["mode"] == "cross-fitted"
@@ -112,6 +113,7 @@ def restricted_chances(learned: Learned, features: list[Feature], inside: np.nda
     return (1 - share) * straight + share * bagged
 
 
+@pytest.mark.slow
 def test_oulad_when_distilled_into_12_rules_then_they_rank_nearly_as_12_features(oulad: Oulad) -> None:
     learned, card = oulad.learned, oulad.trained.summary["scorecard"]
     features = best_features(learned, 12)
