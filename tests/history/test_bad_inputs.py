@@ -106,7 +106,7 @@ def test_path_when_the_driver_of_a_database_is_missing_then_usage_error(
 ) -> None:
     for module in ("adbc_driver_postgresql", "adbc_driver_postgresql.dbapi", "adbc_driver_manager"):
         monkeypatch.setitem(sys.modules, module, None)
-    with pytest.raises(UsageError, match="'postgres' extra"):
+    with pytest.raises(UsageError, match=r"mqlml\[postgres\]"):
         read_history(configured(tmp_path, leads={"path": "postgresql://crm/leads"}))
 
 
