@@ -39,7 +39,7 @@ def test_write_bundle_when_read_back_then_parts_are_equal(tmp_path):
     assert bundle.path == path.resolve()
     assert bundle.model_version == path.name
     assert dict(bundle.parts) == GOOD
-    with pytest.raises(TypeError):
+    with pytest.raises(TypeError, match="does not support item assignment"):
         bundle.parts["model.txt"] = b""
 
 

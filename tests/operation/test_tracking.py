@@ -242,10 +242,10 @@ def test_follow_when_interrupted_between_two_aliases_then_the_next_call_complete
     real = mlflow.MlflowClient.delete_registered_model_alias
 
     def dies(*arguments):
-        raise KeyboardInterrupt
+        raise KeyboardInterrupt("while an alias goes")
 
     monkeypatch.setattr(mlflow.MlflowClient, "delete_registered_model_alias", dies)
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(KeyboardInterrupt, match="while an alias goes"):
         follow(logged.models, name="mqlml", aliases={"champion": name, "challenger": None})
     assert set(client.get_registered_model("mqlml").aliases) == {"champion", "challenger"}
     monkeypatch.setattr(mlflow.MlflowClient, "delete_registered_model_alias", real)

@@ -64,7 +64,7 @@ def test_items_when_one_fails_then_its_error_and_the_rest_is_not_begun() -> None
         begun.append(item)
         return 1 // item
 
-    with ThreadPoolExecutor(1) as pool, pytest.raises(ZeroDivisionError):
+    with ThreadPoolExecutor(1) as pool, pytest.raises(ZeroDivisionError, match="by zero"):
         list(in_order(pool, work, [1, 0, 2, 3, 4, 5, 6], weight=lambda _: 1, most=2))
     assert 6 not in begun
 

@@ -141,7 +141,8 @@ def test_compare_when_an_earlier_list_is_given_then_every_candidate_has_its_caus
             assert lists[effect][word] == (moves[effect] == word).sum()
     assert lists["by_model"]["enters"] + lists["by_model"]["stays"] == lists["new_list"] == moves["new_mql"].sum()
     entered = moves[moves["by_model"] == "enters"]
-    assert len(entered) == 0 or entered["why"].str.contains("by the old model").all()
+    assert len(entered)
+    assert entered["why"].str.contains("by the old model").all()
     ran = run(*words, "--previous", fresh / "today.parquet")
     assert ran.code == 2
     assert "is not older than this comparison" in ran.err

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from mqlml.history.columns import Field, Mapped, is_whole, map_source
@@ -106,10 +107,11 @@ def read_facts(
     mapped = map_source(findings, raw, source, fields)
     if mapped is None:
         return False
-    extras = _numbered(mapped, around)
-    typed = type_table(
-        session, findings, mapped, fields, table=table, source=source, timezone=around.timezone, extras=extras
-    )
+    typing = partial(
+        type_table, session, findings, mapped, fields,
+        table=table, source=source, timezone=around.timezone, extras=_numbered(mapped, around),
+    )  # fmt: skip
+    typed = typing()
     if typed is None:
         return False
     if raw.is_text:
@@ -124,18 +126,7 @@ def read_facts(
         findings.note(f"{raw.file}: there is no old value, so nothing is known of a field before its first change.")
     clean = all(group["fault"] is None for group in groups)
     if clean and not raw.is_text and _needs_no_repair(typed, mapped, groups):
-        plain = type_table(
-            session,
-            findings,
-            mapped,
-            fields,
-            table=table,
-            source=source,
-            timezone=around.timezone,
-            extras=extras,
-            plain=True,
-        )
-        typed = plain or typed
+        typed = typing(plain=True) or typed
     _make_relation(session, around.linked(typed, time), mapped, clean=clean, suppressed=around.suppressed)
     if raw.is_text:
         session.forget(raw.section)
