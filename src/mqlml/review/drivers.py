@@ -90,10 +90,14 @@ def _telling(features: FeatureSet, used: set[str], criterion: str, table: pa.Tab
 
 
 def _rank_correlation(feature: Feature, table: pa.Table, part: Floats) -> float:
+    """Of a category: with the mean rank of each of its levels (the correlation ratio)."""
+    parts = _ranks(part)
     if feature.kind == "category":
-        return 0.0
-    values = np.nan_to_num(table[feature.name].to_numpy(), nan=1e12)
-    ranks, parts = _ranks(values), _ranks(part)
+        levels = np.array([f"{level}" for level in table[feature.name].to_pylist()])
+        _, place, counts = np.unique(levels, return_inverse=True, return_counts=True)
+        ranks = (np.bincount(place, parts) / counts)[place]
+    else:
+        ranks = _ranks(np.nan_to_num(table[feature.name].to_numpy(), nan=1e12))
     if ranks.std() == 0 or parts.std() == 0:
         return 0.0
     return float(np.corrcoef(ranks, parts)[0, 1])

@@ -56,7 +56,8 @@ def definition_part(summary: Mapping[str, Any]) -> str:
     """Write the definition as a part of the model card; the summary is tidy."""
     found = part(summary, "definition")
     blocks = [
-        ("Who qualifies", [headline(summary), *qualities(summary)]),
+        ("Who qualifies", [headline(summary)]),
+        ("What speaks most for a lead; none of these alone makes an MQL", list(qualities(summary))),
         ("Who does not, whatever the chance", list(found.get("exclusions") or [])),
         ("Beside the chance", list(found.get("beside") or [])),
         ("What to expect", _expected(summary)),
