@@ -109,6 +109,8 @@ def _ranks(values: Floats) -> Floats:
 
 
 def _direction(feature: Feature, table: pa.Table, part: Floats) -> str:
+    if feature.kind == "category":
+        return "mixed"
     if feature.group == "engagement" and feature.kind == "number":
         done = table[feature.name].to_numpy() > 0
         if not 0 < done.sum() < len(done):
