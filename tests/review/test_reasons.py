@@ -146,6 +146,7 @@ def test_drivers_when_ranked_then_the_strongest_is_first_and_shares_sum_to_one(m
     industry = next(d for d in found if d["criterion"] == "industry")
     rates = {b["label"]: b["win_rate"] for b in industry["shape"]}
     assert rates["software"] > rates["retail"]
+    assert industry["direction"] == "mixed", "a category is neither more nor less"
     assert all(b["low"] <= b["win_rate"] <= b["high"] for d in found for b in d["shape"])
 
 
