@@ -92,7 +92,9 @@ class ModelSettings(Section):
     """``[model]``: seed, bags, rolling origins, calibration and the size a training may have.
 
     ``refit = false`` ships the model that was fitted before the window ``certify``, so that a precision can be
-    certified there; by default the shipped model is fitted once more on everything.
+    certified there; by default the shipped model is fitted once more on everything. ``segment`` names a column of the
+    leads, such as a region or a product: one model serves all its values, and each of the 30 most frequent may have an
+    intercept of its own, as far as tests showed that it needs one.
     """
 
     seed: Annotated[int, Field(ge=0)] = 0
@@ -103,6 +105,7 @@ class ModelSettings(Section):
     min_level_count: Annotated[int, Field(ge=1)] = 20
     threads: Annotated[int, Field(ge=1)] | None = None
     calibration: Literal["auto", "intercept", "affine", "beta", "isotonic"] = "auto"
+    segment: Annotated[str, Field(min_length=1)] | None = None
 
 
 class Audit(Section):

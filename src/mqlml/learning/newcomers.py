@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
@@ -94,6 +95,7 @@ def fit_newcomers(
     encoder: Encoder,
     *,
     open_features: Sequence[str],
+    codes: Mapping[int, Integers] = MappingProxyType({}),
     logistic: Logistic,
     seed: int,
 ) -> tuple[Newcomer, ...]:
@@ -107,6 +109,8 @@ def fit_newcomers(
     open_features : sequence of str
         Features whose "other" was learned from nothing but hidden levels; where rare levels taught it, the model knows
         how newcomers fare.
+    codes : mapping of int to ndarray of int64, shape (rows,)
+        Level of each row in the columns that hold rates, by place.
     logistic : Logistic
         The half that is fitted again without some levels, as strongly penalised; it stands for the whole model.
     seed : int
@@ -120,7 +124,10 @@ def fit_newcomers(
     base = float(won.mean())
     drawn = np.sort(np.random.default_rng(seed).permutation(len(won))[:_ROWS])
     matrix, won = matrix[drawn], won[drawn]
-    found = (_left_out(matrix, won, encoder, name, base, logistic, seed) for name in open_features)
+    found = (
+        _left_out(matrix, won, encoder, name, base, logistic, seed, _levels_of(matrix, encoder, name, codes, drawn))
+        for name in open_features
+    )
     return tuple(rule for rule in found if rule is not None)
 
 
@@ -132,8 +139,10 @@ def _left_out(
     base: float,
     logistic: Logistic,
     seed: int,
+    level: Integers,
 ) -> Newcomer | None:
-    group = _groups_of_levels(matrix, encoder, name)
+    group = _groups_of_levels(level)
+    rates = [j for j, c in enumerate(encoder.columns) if c.feature == name and c.kind == "rate"]
     nothing = Newcomer(name, _ORDER, float(logit(base)))
     if len(np.unique(group[group >= 0])) < _GROUPS:
         # Fewer than five levels cannot say how far another one may differ.
@@ -144,7 +153,10 @@ def _left_out(
         if min(out.sum(), (~out).sum()) < _LEAST_ROWS or won[~out].min() == won[~out].max():
             continue
         learned = fit_logistic(matrix[~out], won[~out], strength=logistic.strength, seed=seed)
-        raw[out] = learned.raw(matrix[out])
+        unknown = matrix[out]
+        # A level never seen has no rate.
+        unknown[:, rates] = 0.0
+        raw[out] = learned.raw(unknown)
     scored = ~np.isnan(raw)
     if len(np.unique(group[scored])) < 2:
         return None
@@ -172,14 +184,23 @@ def _supported_slope(raw: Floats, won: Floats, group: Integers) -> float:
     return float(np.clip(bound, 0.0, 1.0))
 
 
-def _groups_of_levels(matrix: Floats, encoder: Encoder, name: str) -> Integers:
-    """Deal the levels of a feature into groups of about equal size; -1 for rows without one of them."""
-    places = [j for j, c in enumerate(encoder.columns) if c.feature == name and c.kind == "level" and c.view is None]
-    sizes = np.array([matrix[:, j].sum() for j in places])
-    filled = np.zeros(min(_GROUPS, len(places)))
-    group = np.full(len(matrix), -1)
+def _levels_of(matrix: Floats, encoder: Encoder, name: str, codes: Mapping[int, Integers], drawn: Integers) -> Integers:
+    """Code of each row's level of a feature, -1 for none of its own."""
+    found = np.full(len(matrix), -1)
+    for j, column in enumerate(encoder.columns):
+        if column.feature == name and column.kind == "rate":
+            return codes[j][drawn]
+        if column.feature == name and column.kind == "level" and column.view is None:
+            found[matrix[:, j] > 0] = j
+    return np.unique(np.r_[-1, found], return_inverse=True)[1][1:] - 1
+
+
+def _groups_of_levels(level: Integers) -> Integers:
+    """Deal levels into groups of about equal size; group of each row, -1 for rows without a level."""
+    sizes = np.bincount(level[level >= 0])
+    filled = np.zeros(max(min(_GROUPS, len(sizes)), 1))
+    group = np.full(len(sizes) + 1, -1)
     for i in np.argsort(-sizes, kind="stable"):
-        smallest = int(np.argmin(filled))
-        filled[smallest] += sizes[i]
-        group[matrix[:, places[i]] > 0] = smallest
-    return group
+        group[i] = np.argmin(filled)
+        filled[group[i]] += sizes[i]
+    return group[level]

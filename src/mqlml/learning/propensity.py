@@ -18,6 +18,7 @@ from mqlml.learning.caution import FEW, cautious_calibrator
 from mqlml.learning.constraints import Constraints
 from mqlml.learning.likelihood import fit_terms
 from mqlml.learning.logistic import Logistic, choose_strength, fit_logistic, weighted_log_loss
+from mqlml.learning.rates import Evidence, RatedLevels
 from mqlml.learning.windows import group_folds
 
 if TYPE_CHECKING:
@@ -56,6 +57,8 @@ class Recipe:
         What people decided that the model must obey.
     newcomers : bool
         Whether rules for values never seen are learned; they take longer than all else, so rounds go without.
+    segment : str or None
+        Categorical feature whose levels have intercepts of their own.
     """
 
     seed: int
@@ -65,6 +68,7 @@ class Recipe:
     calibration: Method = "auto"
     constraints: Constraints = field(default_factory=Constraints)
     newcomers: bool = True
+    segment: str | None = None
 
     def tree_parameters(self, bag: int) -> dict[str, Any]:
         """LightGBM parameters of one bag: small, shrunken trees, the same result on any number of threads."""
@@ -168,6 +172,7 @@ def fit_blend(
     recipe: Recipe,
     weight: Floats | None = None,
     signs: Signs | None = None,
+    rated: RatedLevels | None = None,
     step: Callable[[], None] = lambda: None,
 ) -> tuple[Blend, Halves, Calibrator | None]:
     """Fit both halves on the same rows, with out-of-fold scores of each.
@@ -184,6 +189,8 @@ def fit_blend(
         Weights of snapshots whose horizon is not over and of those like them; 1 each where absent.
     signs : ndarray of int8, shape (columns,), optional
         +1 where the chance may only grow with a column, -1 where it may only fall, 0 where both may be.
+    rated : RatedLevels, optional
+        Columns that were made of the outcomes; a fold held out must not have taught those of the others.
     step : callable
         Called once a bag, for progress.
 
@@ -199,7 +206,10 @@ def fit_blend(
     if not _both_outcomes(won, folds):
         nothing, flat = Blend(_base_rate(won, matrix.shape[1], weight), (), 0.0), np.zeros(len(won))
         return nothing, Halves(flat, flat, won, weight), Calibrator()
-    strength, straight = choose_strength(matrix, won, folds, seed=recipe.seed, weight=weight, signs=signs)
+    rated = rated or RatedLevels({}, Evidence(won, group))
+    strength, straight = choose_strength(
+        matrix, won, folds, seed=recipe.seed, weight=weight, signs=signs, without=rated.columns
+    )
     logistic = fit_logistic(matrix, won, strength=strength, seed=recipe.seed, weight=weight, signs=signs)
     held_out = Halves(straight, straight, won, weight)
     if min(wins, len(np.unique(lead)) - wins) < FEW:
@@ -212,6 +222,9 @@ def fit_blend(
     rows = _dataset(matrix, won, weight, recipe)
     for bag in range(recipe.bags):
         out = folds == bag
+        if rated.codes:
+            matrix = rated.told(matrix, out)
+            rows = _dataset(matrix, won, weight, recipe)
         text, bagged[out] = _fit_bag(rows, matrix, out, recipe, bag, signs)
         trees.append(text)
         step()
