@@ -49,6 +49,10 @@ def test_init_when_one_csv_then_check_accepts_what_it_wrote(sample: Path, tmp_pa
     checked = run("check", "--config", tmp_path / "exports" / "mqlml.toml", "--json")
     assert checked.code == 0
     assert checked.json["population"]["leads"] > 900
+    assert checked.json["outlook"]["missing"] == ["events", "history", "handovers"]
+    told = run("check", "--config", tmp_path / "exports" / "mqlml.toml").out
+    assert "Enough?  roughly:" in told
+    assert told.rstrip().endswith(f"Next     mqlml train --config {tmp_path / 'exports' / 'mqlml.toml'}")
 
 
 def test_init_when_german_spreadsheets_then_check_reads_the_activities(sample: Path, tmp_path: Path, run: Run):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 import click
@@ -77,7 +78,7 @@ def check(*, config_path: str, as_of: str | None, previous: Path | None, as_json
     with progress:
         progress.begin("Checking the history")
         found = run(load(config_path), as_of=as_of, previous=previous)
-    tell_result(found, show.check(found), as_json=as_json)
+    tell_result(found, show.check(found, shlex.quote(config_path)), as_json=as_json)
     return DataRefused.exit_code if found["problems"] else 0
 
 

@@ -186,7 +186,7 @@ def _propose_capacity(draft: Draft, seen: Opened) -> None:
     if by_hand >= 1:
         number, why = by_hand, f"sales took {by_hand:,.0f} leads {weeks}"
     else:
-        number, why = max(1.0, _SHARE * leads), f"assumed: a fifth of the {leads:,.0f} leads that come in {weeks}"
+        number, why = max(1.0, _SHARE * leads), f"assumed: a fifth of the {leads:,.0f} new leads {weeks}"
     draft.set("policy", "capacity_per_week", max(1, round(number)), why)
     draft.ask("[policy] capacity_per_week", "how many new leads can sales work in a week?", why)
 
