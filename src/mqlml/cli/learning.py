@@ -142,8 +142,8 @@ def threshold(
     Rules given here replace those of the policy in force; its other rules stay. Nothing changes without --set.
 
     \b
-    Examples: mqlml threshold --capacity 120
-              mqlml threshold --cost 80 --value 4000 --set --author "A. Lee" --reason "new day rate"
+    Example: mqlml threshold --capacity 120
+             mqlml threshold --cost 80 --value 4000 --set --author "A. Lee" --reason "new day rate"
     """
     from mqlml.workflows.thresholds import threshold as run
 
