@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from mqlml import show
-from mqlml.cli.common import json_option, quiet, tell_result
+from mqlml.cli.common import json_option, steps, tell_result
 from mqlml.errors import DataRefused, EngineError
 
 __all__ = ["COMMANDS"]
@@ -40,8 +40,7 @@ def init(*, folder: Path, force: bool, tables_only: bool, as_json: bool, **wishe
     """
     from mqlml.workflows.initialising import Wishes, initialise
 
-    progress = show.progress(quiet=quiet())
-    with progress:
+    with steps() as progress:
         progress.begin("Looking at the exports")
         done = initialise(folder, wishes=Wishes(**wishes), force=force, tables_only=tables_only).to_dict()
     tell_result(done, show.started(done), as_json=as_json)
