@@ -89,10 +89,13 @@ class Features(Section):
 
 
 class ModelSettings(Section):
-    """``[model]``: seed, bags, rolling origins, calibration and the size a training may have.
+    """``[model]``: seed, bags, rolling origins, calibration, the size a training may have, and whether it is tuned.
 
     ``refit = false`` ships the model that was fitted before the window ``certify``, so that a precision can be
     certified there; by default the shipped model is fitted once more on everything.
+
+    ``tune`` is the number of settings of the trees to try before a training (0: none); ``tune_minutes`` ends the search
+    early, which makes its result depend on the machine.
     """
 
     seed: Annotated[int, Field(ge=0)] = 0
@@ -103,6 +106,8 @@ class ModelSettings(Section):
     min_level_count: Annotated[int, Field(ge=1)] = 20
     threads: Annotated[int, Field(ge=1)] | None = None
     calibration: Literal["auto", "intercept", "affine", "beta", "isotonic"] = "auto"
+    tune: Annotated[int, Field(ge=0, le=1_000)] = 0
+    tune_minutes: Annotated[float, Field(gt=0)] | None = None
 
 
 class Audit(Section):
