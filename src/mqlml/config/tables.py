@@ -195,8 +195,14 @@ class Events(Source):
 
 
 class Changes(Source):
-    """``[history]``: attribute values over time."""
+    """``[history]``: attribute values over time.
 
+    ``collect`` is a folder: ``mqlml score`` and ``mqlml collect`` compare each extract of the leads with the one before
+    and keep there what changed, which is read together with ``path``, or alone where there is none.
+    """
+
+    path: str = ""
+    collect: Annotated[str, Field(min_length=1)] | None = None
     lead_id: str = "lead_id"
     """Column with the lead."""
     changed_at: str = "changed_at"
@@ -207,6 +213,12 @@ class Changes(Source):
     """Column with the value from then on."""
     old_value: str = "old_value"
     """Column with the value before."""
+
+    @model_validator(mode="after")
+    def _there_is_a_table(self) -> Self:
+        if not self.path and self.collect is None:
+            raise ValueError("name a table with 'path', or a folder to collect changes in with 'collect'")
+        return self
 
 
 class Stages(Source):
