@@ -108,9 +108,6 @@ class ModelSettings(Section):
 
     ``refit = false`` ships the model that was fitted before the window ``certify``, so that a precision can be
     certified there; by default the shipped model is fitted once more on everything.
-
-    ``tune`` is the number of settings of the trees to try before a training (0: none); ``tune_minutes`` ends the search
-    early, which makes its result depend on the machine.
     """
 
     seed: Annotated[int, Field(ge=0)] = 0
@@ -128,12 +125,11 @@ class ModelSettings(Section):
     threads: Annotated[int, Field(ge=1)] | None = None
     """Threads to learn with; absent: one for each processor."""
     calibration: Literal["auto", "intercept", "affine", "beta", "isotonic"] = "auto"
-<<<<<<< HEAD
-    tune: Annotated[int, Field(ge=0, le=1_000)] = 0
-    tune_minutes: Annotated[float, Field(gt=0)] | None = None
-=======
     """How scores become chances; ``auto`` chooses by forward log loss."""
->>>>>>> x-docs
+    tune: Annotated[int, Field(ge=0, le=1_000)] = 0
+    """Settings of the trees to try before a training; 0: none."""
+    tune_minutes: Annotated[float, Field(gt=0)] | None = None
+    """Minutes after which no further setting is tried; the result then depends on the machine."""
 
 
 class Audit(Section):
