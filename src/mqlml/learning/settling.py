@@ -50,6 +50,8 @@ class Fitted:
         The calibration, where there are too few leads of one outcome to estimate it freely.
     shift : float
         Added to the calibrated log-odds: the rows learned from were won more or less often than leads are.
+    open_features : tuple of str
+        Categorical features whose "other" was learned from nothing but hidden levels.
     segment : ndarray of str, shape (n,), optional
         Segment of each row, where segments have levels of their own.
     """
@@ -61,6 +63,7 @@ class Fitted:
     newcomers: tuple[Newcomer, ...]
     few: Calibrator | None
     shift: float = 0.0
+    open_features: tuple[str, ...] = ()
     segment: Texts | None = None
 
 
@@ -80,6 +83,8 @@ class Scored:
         Index of the rule for newcomers that speaks for each row, -1 for the model itself.
     base : float
         Win rate of the rows learned from.
+    familiar : ndarray of bool, shape (n,)
+        Rows without a level that the fit has never seen, where it does not know how newcomers fare.
     segment : ndarray of str, shape (n,), optional
         Segment of each row, where segments have levels of their own.
     """
@@ -90,6 +95,7 @@ class Scored:
     halves: Halves
     speaker: Integers
     base: float
+    familiar: Flags
     segment: Texts | None = None
 
     def where(self, flags: Flags) -> Scored:
@@ -99,6 +105,7 @@ class Scored:
             row=self.row[flags],
             halves=self.halves.where(flags),
             speaker=self.speaker[flags],
+            familiar=self.familiar[flags],
             segment=None if self.segment is None else self.segment[flags],
         )
 
@@ -158,7 +165,8 @@ def settle(
     """
     if fitted.few is not None:
         return Settled(0.0, fitted.few.moved(fitted.shift), Level(), 1.0)
-    forward = [t for t in (_familiar(t) for t in teachers if t.round.origin is not None) if _tells(rows, t)]
+    # What is said of newcomers follows a rule of its own, so that they teach nothing of everybody else.
+    forward = [t for t in (t.where(t.familiar) for t in teachers if t.round.origin is not None) if _tells(rows, t)]
     if share is None:
         share = best_weight(fitted.held_out, [t.halves for t in forward]) if fitted.blend.trees else 0.0
     line = _calibrated(rows, fitted, share, recipe)
@@ -231,11 +239,6 @@ def _segments(
     if not found and fitted.segment is not None:
         found = [SegmentTest(held_out, fitted.held_out.won, fitted.segment, rows.group[fitted.row])]
     return fit_segments(recipe.segment, found) if found else Segments()
-
-
-def _familiar(test: Scored) -> Scored:
-    """Without the rows that a rule for newcomers speaks for."""
-    return test.where(test.speaker < 0)
 
 
 def _tells(rows: Rows, test: Scored) -> bool:
