@@ -90,7 +90,8 @@ class Output(Section):
     """``[output]``: where bundles and the MLflow store live; ``name`` is that of experiment and model in MLflow.
 
     The first of ``scores`` is where ``mqlml score`` writes without ``--out``. ``mqlml forget`` looks at all of them,
-    and at the folders ``backtests``.
+    and at the folders ``backtests``. In the folder ``state`` it keeps the events that it has read, so that the next
+    scoring reads only files that are new in the folder ``[events] path``.
 
     Examples
     --------
@@ -102,6 +103,7 @@ class Output(Section):
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._-]{0,63}$")] = "mqlml"
     scores: Names = ()
     backtests: Names = ("backtest",)
+    state: Annotated[str, Field(min_length=1)] | None = None
     _whole: tuple[str, ...] = PrivateAttr(())
 
     @model_validator(mode="after")
