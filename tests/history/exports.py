@@ -127,3 +127,23 @@ def _connect(sample: Path) -> duckdb.DuckDBPyConnection:
         "WHERE outcome <> 'duplicate' GROUP BY ALL"
     )
     return connection
+
+
+def into_postgres(sample: Path, url: str) -> None:
+    """A sales database: prospects with their result, what they did, and tables that have nothing to do with leads."""
+    import adbc_driver_postgresql.dbapi as driver
+
+    connection = _connect(sample)
+    tables = {
+        "prospects": "SELECT lead_id AS prospect_id, created_at AS registered_at, account_id AS company_id, industry, "
+        "source, country, 'p' || n || '@example.org' AS email, coalesce(outcome, 'open') AS result, decided_at AS "
+        "closed_at, value AS deal_value FROM leads LEFT JOIN last USING (lead_id) ORDER BY n",
+        "activities": "SELECT lead_id AS prospect_id, occurred_at AS activity_date, event_type AS activity, channel, "
+        f"asset AS page FROM '{sample}/events.parquet' ORDER BY occurred_at, lead_id",
+        "invoices": "SELECT n AS number, n * 1.5 AS total FROM leads ORDER BY n",
+    }
+    with driver.connect(url) as database:
+        with database.cursor() as cursor:
+            for name, query in tables.items():
+                cursor.adbc_ingest(name, connection.sql(query).to_arrow_table(), mode="create")
+        database.commit()

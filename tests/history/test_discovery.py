@@ -12,8 +12,9 @@ from mqlml.config import Config
 from mqlml.errors import DataRefused
 from mqlml.history.discovery.columns import judge
 from mqlml.history.discovery.draft import Draft
+from mqlml.history.discovery.places import Place
 from mqlml.history.discovery.profiles import ColumnProfile
-from mqlml.history.discovery.proposing import Proposal, Wishes, propose_folder
+from mqlml.history.discovery.proposing import Proposal, Wishes, propose_place
 from mqlml.history.discovery.words import personal, sales_made, sensitive, sort_outcomes
 from mqlml.history.presets import layouts
 
@@ -22,7 +23,7 @@ def propose(folder: Path, files: dict[str, str], **wishes: object) -> Proposal:
     """Write files and propose settings for their folder."""
     for name, text in files.items():
         (folder / name).write_text(text, encoding="utf-8")
-    return propose_folder(folder, wishes=Wishes(**wishes))
+    return propose_place(Place.of(str(folder)), wishes=Wishes(**wishes), copies=folder)
 
 
 def settings(proposal: Proposal, section: str) -> dict[str, object]:
@@ -221,7 +222,7 @@ def test_plain_when_tables_lie_in_a_duckdb_file_then_each_is_named(tmp_path):
 
 def test_plain_when_a_table_is_not_recognised_then_asked_about(tmp_path):
     proposal = propose(tmp_path, {"leads.csv": LEADS, "prices.csv": "product,price\nA,1\nA,2\n"})
-    assert "'prices.csv' was not recognised" in asked(proposal)
+    assert "'prices.csv' is not recognised" in asked(proposal)
 
 
 # ---------------------------------------------------------------------------------------------------------- Salesforce

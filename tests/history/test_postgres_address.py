@@ -110,3 +110,15 @@ def test_existing_when_another_engine_meets_a_database_then_usage_error(tmp_path
     with pytest.raises(UsageError, match="--engine local alone reads"):
         existing(Findings(), "events", masked(f"{URL}#e"), tmp_path)
     assert not is_postgres("spark:events")
+
+
+def test_address_when_no_host_is_named_then_libpq_still_takes_it_for_an_address():
+    assert Address.of("postgresql:///crm#leads").url.startswith("postgresql:///crm?")
+    assert Address.of("postgresql://?service=crm").for_settings("s.leads") == "postgresql://?service=crm#s.leads"
+
+
+def test_address_when_kept_in_settings_then_every_password_is_gone():
+    address = Address.of("postgres://u:p%40@h:1/crm?sslpassword=q&sslmode=require&table=x")
+    assert address.has_password
+    assert address.for_settings("leads") == "postgresql://u@h:1/crm?sslmode=require#leads"
+    assert not Address.of(address.for_settings("leads")).has_password

@@ -49,6 +49,10 @@ def test_init_when_one_csv_then_check_accepts_what_it_wrote(sample: Path, tmp_pa
     checked = run("check", "--config", tmp_path / "exports" / "mqlml.toml", "--json")
     assert checked.code == 0
     assert checked.json["population"]["leads"] > 900
+    assert checked.json["outlook"]["missing"] == ["events", "history", "handovers"]
+    told = run("check", "--config", tmp_path / "exports" / "mqlml.toml").out
+    assert "Enough?  roughly:" in told
+    assert told.rstrip().endswith(f"Next     mqlml train --config {tmp_path / 'exports' / 'mqlml.toml'}")
 
 
 def test_init_when_german_spreadsheets_then_check_reads_the_activities(sample: Path, tmp_path: Path, run: Run):
@@ -149,3 +153,13 @@ def test_doctor_when_the_mlflow_server_is_down_then_advises(tmp_path: Path, monk
     checks = {check.name: check for check in examine(tmp_path / "mqlml.toml")}
     assert checks["MLflow"].state == "advice"
     assert "secret" not in str(checks["MLflow"])
+
+
+def test_init_when_one_file_is_named_then_settings_lie_beside_it_and_only_it_is_read(
+    sample: Path, tmp_path: Path, run: Run
+):
+    exports.one_csv(sample, tmp_path / "exports")
+    (tmp_path / "exports" / "Activities.csv").write_text("lead_id,date,type\nx,2026-01-01,call\n")
+    started = run("init", tmp_path / "exports" / "crm_export.csv", "--json")
+    assert started.code == 0, started.err
+    assert set(read(tmp_path / "exports")) == {"leads", "outcomes", "label", "policy"}

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from mqlml import show
-from mqlml.cli.common import config_option, json_option, load, model_option, quiet, tell, tell_result
+from mqlml.cli.common import config_option, json_option, load, model_option, steps, tell, tell_result
 from mqlml.errors import GateClosed
 
 __all__ = ["COMMANDS"]
@@ -35,8 +35,7 @@ def monitor(
     """
     from mqlml.workflows.monitoring import monitor as run
 
-    progress = show.progress(quiet=quiet())
-    with progress:
+    with steps() as progress:
         done = run(load(config_path), as_of=as_of, scores=scores, model=model, out=out, progress=progress)
     if done.page is not None:
         tell(f"Page: {done.page}")

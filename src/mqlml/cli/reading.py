@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from mqlml import show
-from mqlml.cli.common import config_option, json_option, load, model_option, quiet, tell_result
+from mqlml.cli.common import config_option, json_option, load, model_option, steps, tell_result
 
 __all__ = ["COMMANDS"]
 
@@ -18,7 +18,11 @@ __all__ = ["COMMANDS"]
 @click.option("--out", type=click.Path(path_type=Path), help="HTML file. Default: beside the bundle.")
 @json_option
 def report(*, config_path: str, model: str | None, out: Path | None, as_json: bool) -> None:
-    """Write the report of a bundle again; prints its path."""
+    """Write the report of a bundle again; prints its path.
+
+    \b
+    Example: mqlml report --out report.html
+    """
     from mqlml.workflows.reporting import report as run
 
     path = run(load(config_path), out=out, model=model)
@@ -66,11 +70,14 @@ def scorecard(*, config_path: str, model: str | None, out: Path | None, as_json:
 @click.option("--out", type=click.Path(path_type=Path), default=Path("demo"), show_default=True, help="Folder.")
 @json_option
 def demo(*, leads: int, seed: int, out: Path, as_json: bool) -> None:
-    """Go the whole way once on a made-up history: train, score, explain, report."""
+    """Go the whole way once on a made-up history: train, score, explain, report.
+
+    \b
+    Example: mqlml demo --leads 5000 --out demo
+    """
     from mqlml.workflows.demonstrating import demonstrate
 
-    progress = show.progress(quiet=quiet())
-    with progress:
+    with steps() as progress:
         done = demonstrate(out, leads=leads, seed=seed, progress=progress)
     facts = {
         "folder": str(done.folder),

@@ -17,7 +17,7 @@ from mqlml.cli.common import (
     json_option,
     load,
     model_option,
-    quiet,
+    steps,
     tell,
     tell_result,
 )
@@ -76,8 +76,7 @@ def score(
     """
     from mqlml.workflows.scoring import score as run
 
-    progress = show.progress(quiet=quiet())
-    with progress:
+    with steps() as progress:
         done = run(
             load(config_path),
             out=out if out is None or "://" in out else Path(out),

@@ -1,4 +1,4 @@
-"""Commands for the first day: settings from a folder of exports, and whether this machine can run mqlml."""
+"""Commands for the first day: settings from exports or a database, and whether this machine can run mqlml."""
 
 from __future__ import annotations
 
@@ -8,14 +8,15 @@ from typing import Any
 import click
 
 from mqlml import show
-from mqlml.cli.common import json_option, quiet, tell_result
+from mqlml.cli.common import json_option, steps, tell_result
 from mqlml.errors import DataRefused, EngineError
 
 __all__ = ["COMMANDS"]
 
 
 @click.command()
-@click.argument("folder", type=click.Path(path_type=Path), default=Path())
+@click.argument("place", default=".")
+@click.option("--out", type=click.Path(path_type=Path), metavar="FOLDER", help="For a database: where settings go.")
 @click.option("--leads", metavar="FILE", help="The file (or table) with one row a lead, where it is not recognised.")
 @click.option("--outcome", metavar="COLUMN", help="The column of the leads that says what became of them.")
 @click.option("--created", "created_at", metavar="COLUMN", help="The column of the leads that says when they came in.")
@@ -29,21 +30,22 @@ __all__ = ["COMMANDS"]
 @click.option("--force", is_flag=True, help="Replace settings that are there already.")
 @click.option("--tables-only", is_flag=True, help="Make the tables anew from newer exports; settings stay.")
 @json_option
-def init(*, folder: Path, force: bool, tables_only: bool, as_json: bool, **wishes: Any) -> int:
-    """Look at a folder of exports and propose commented settings: FOLDER/mqlml.toml.
+def init(*, place: str, out: Path | None, force: bool, tables_only: bool, as_json: bool, **wishes: Any) -> int:
+    """Look at exports or a database and propose commented settings: mqlml.toml.
 
+    PLACE is a folder of exports, one file, or postgresql://USER@HOST/DATABASE; without it, the current folder.
     Recognises CSV, Parquet and DuckDB files, and the layouts of Salesforce, HubSpot, Dynamics 365 and Marketo. Says
     what it assumed and what a person must decide. Ends with 3 where no leads or no outcome are found.
 
     \b
     Example: mqlml init exports --timezone Europe/Berlin && mqlml check --config exports/mqlml.toml
+    Example: mqlml init postgresql://reader@db.example/crm --out crm
     """
     from mqlml.workflows.initialising import Wishes, initialise
 
-    progress = show.progress(quiet=quiet())
-    with progress:
+    with steps() as progress:
         progress.begin("Looking at the exports")
-        done = initialise(folder, wishes=Wishes(**wishes), force=force, tables_only=tables_only).to_dict()
+        done = initialise(place, wishes=Wishes(**wishes), out=out, force=force, tables_only=tables_only).to_dict()
     tell_result(done, show.started(done), as_json=as_json)
     return DataRefused.exit_code if done["problems"] else 0
 

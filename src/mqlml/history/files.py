@@ -79,7 +79,7 @@ def open_source(
     root : Path
         Folder of ``mqlml.toml``.
     fetched : Path, optional
-        Where an engine has put a copy of what the path names.
+        Where a copy of what the path names has been put, by an engine or from a database.
 
     Returns
     -------
@@ -93,7 +93,7 @@ def open_source(
     EngineError
         The database cannot be reached.
     """
-    if is_postgres(source.path):
+    if is_postgres(source.path) and fetched is None:
         return _open_postgres(session, findings, section, source)
     path = existing(findings, section, source.path, root) if fetched is None else fetched
     if path is None:
@@ -101,7 +101,7 @@ def open_source(
     session.watch(path)
     kind = recognise(path)
     if kind == "parquet":
-        return _open_parquet(session, findings, section, source.path, path)
+        return _open_parquet(session, findings, section, source.path, path, trusted=fetched is not None)
     if kind == "duckdb":
         return _open_duckdb(session, findings, section, source, path)
     if kind in ("text", "gzip"):

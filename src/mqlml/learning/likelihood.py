@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import math
+from typing import NamedTuple
+
 import numpy as np
 import numpy.typing as npt
-from scipy.special import expit
+
+from mqlml.tape.compiling import compiled
 
 __all__ = ["fit_terms", "line_loss"]
 
@@ -54,30 +58,86 @@ def fit_terms(
     parts, k = int(part.max(initial=0)) + 1, terms.shape[1]
     offset = np.zeros(len(won)) if offset is None else offset
     weight = np.ones(len(won)) if weight is None else weight
-    slopes, intercepts = np.ones(k), np.zeros(parts)
     held = _PULL_TOGETHER if parts > 1 else 1e-9
+    rows = _Rows(np.ascontiguousarray(terms), np.asarray(won, np.float64), offset, weight, part)
 
-    def loss(slopes: Floats, intercepts: Floats) -> float:
-        log_odds = offset + terms @ slopes + intercepts[part]
-        penalty = pull * ((slopes - 1) ** 2).sum() + held * ((intercepts - intercepts.mean()) ** 2).sum()
-        return float((weight * line_loss(log_odds, won)).sum() + penalty / 2)
+    def at(slopes: Floats, intercepts: Floats) -> _Point:
+        return _point(rows, slopes, intercepts, pull=pull, held=held)
 
-    now = loss(slopes, intercepts)
+    now = at(np.ones(k), np.zeros(parts))
     for _ in range(100):
-        p = expit(offset + terms @ slopes + intercepts[part])
-        w, residual = np.maximum(weight * p * (1 - p), 1e-12), weight * (won - p)
-        # Intercepts have a diagonal Hessian: eliminate them, solve for the few slopes.
-        h00 = np.bincount(part, w, parts) + held
-        g0 = np.bincount(part, residual, parts) - held * (intercepts - intercepts.mean())
-        h01 = np.stack([np.bincount(part, w * t, parts) for t in terms.T], axis=1) if k else np.zeros((parts, 0))
-        h11 = (terms * w[:, None]).T @ terms + pull * np.eye(k)
-        g1 = terms.T @ residual - pull * (slopes - 1)
-        step = np.linalg.solve(h11 - h01.T @ (h01 / h00[:, None]), g1 - h01.T @ (g0 / h00)) if k else np.zeros(0)
-        steps = (g0 - h01 @ step) / h00
-        before = now
-        while (now := loss(slopes + step, intercepts + steps)) > before + 1e-12 * abs(before):
+        step, steps = now.step()
+        then = at(now.slopes + step, now.intercepts + steps)
+        while then.loss > now.loss + 1e-12 * abs(now.loss):
             step, steps = step / 2, steps / 2
-        slopes, intercepts = slopes + step, intercepts + steps
+            then = at(now.slopes + step, now.intercepts + steps)
+        now = then
         if max(np.abs(step).max(initial=0.0), np.abs(steps).max()) < 1e-9:
             break
-    return slopes, intercepts
+    return now.slopes, now.intercepts
+
+
+class _Rows(NamedTuple):
+    """What does not change from step to step."""
+
+    terms: Floats
+    won: Floats
+    offset: Floats
+    weight: Floats
+    part: Integers
+
+
+class _Point(NamedTuple):
+    """Slopes (1) and intercepts (0), the penalised loss there, its gradient downhill and its second derivatives."""
+
+    slopes: Floats
+    intercepts: Floats
+    loss: float
+    g1: Floats
+    g0: Floats
+    h11: Floats
+    h01: Floats
+    h00: Floats
+
+    def step(self) -> tuple[Floats, Floats]:
+        """Newton's step: intercepts have a diagonal Hessian; eliminate them, solve for the few slopes."""
+        shared = self.h01.T / self.h00
+        step: Floats = self.g1
+        if len(step):
+            step = np.linalg.solve(self.h11 - shared @ self.h01, self.g1 - shared @ self.g0).astype(np.float64)
+        return step, (self.g0 - self.h01 @ step) / self.h00
+
+
+def _point(rows: _Rows, slopes: Floats, intercepts: Floats, *, pull: float, held: float) -> _Point:
+    parts, k = len(intercepts), len(slopes)
+    g1, g0 = -pull * (slopes - 1), -held * (intercepts - intercepts.mean())
+    h11, h01, h00 = pull * np.eye(k), np.zeros((parts, k)), np.full(parts, held)
+    loss = _add_rows(rows, slopes, intercepts, g1, g0, h11, h01, h00)
+    penalty = pull * ((slopes - 1) ** 2).sum() + held * ((intercepts - intercepts.mean()) ** 2).sum()
+    return _Point(slopes, intercepts, loss + float(penalty) / 2, g1, g0, h11, h01, h00)
+
+
+@compiled
+def _add_rows(
+    rows: _Rows, slopes: Floats, intercepts: Floats, g1: Floats, g0: Floats, h11: Floats, h01: Floats, h00: Floats
+) -> float:
+    """Return the rows' log loss; add their gradient (downhill) and second derivatives to the arrays."""
+    terms, won, offset, weight, part = rows
+    k, loss = slopes.size, 0.0
+    for i in range(won.size):
+        z = offset[i] + intercepts[part[i]]
+        for a in range(k):
+            z += terms[i, a] * slopes[a]
+        small = math.exp(-abs(z))
+        p = (1.0 if z >= 0 else small) / (1.0 + small)
+        loss += weight[i] * (max(z, 0.0) + math.log1p(small) - won[i] * z)
+        residual = weight[i] * (won[i] - p)
+        curvature = max(weight[i] * small / (1.0 + small) ** 2, 1e-12)
+        g0[part[i]] += residual
+        h00[part[i]] += curvature
+        for a in range(k):
+            g1[a] += terms[i, a] * residual
+            h01[part[i], a] += curvature * terms[i, a]
+            for b in range(k):
+                h11[a, b] += curvature * terms[i, a] * terms[i, b]
+    return loss

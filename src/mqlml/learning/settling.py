@@ -25,6 +25,7 @@ __all__ = ["Fitted", "Scored", "Settled", "known_at", "settle"]
 
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
+Flags = npt.NDArray[np.bool_]
 
 # A forward test with fewer winning (or other) leads says nothing of a slope.
 _LEADS_TO_TEST = 20
@@ -47,6 +48,8 @@ class Fitted:
         The calibration, where there are too few leads of one outcome to estimate it freely.
     shift : float
         Added to the calibrated log-odds: the rows learned from were won more or less often than leads are.
+    open_features : tuple of str
+        Categorical features whose "other" was learned from nothing but hidden levels.
     """
 
     row: Integers
@@ -56,6 +59,7 @@ class Fitted:
     newcomers: tuple[Newcomer, ...]
     few: Calibrator | None
     shift: float = 0.0
+    open_features: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -74,6 +78,8 @@ class Scored:
         Index of the rule for newcomers that speaks for each row, -1 for the model itself.
     base : float
         Win rate of the rows learned from.
+    familiar : ndarray of bool, shape (n,)
+        Rows without a level that the fit has never seen, where it does not know how newcomers fare.
     """
 
     round: Round
@@ -82,6 +88,7 @@ class Scored:
     halves: Halves
     speaker: Integers
     base: float
+    familiar: Flags
 
 
 @dataclass(frozen=True)
@@ -134,7 +141,8 @@ def settle(
     """
     if fitted.few is not None:
         return Settled(0.0, fitted.few.moved(fitted.shift), Level(), 1.0)
-    forward = [t for t in (_familiar(t) for t in teachers if t.round.origin is not None) if _tells(rows, t)]
+    # What is said of newcomers follows a rule of its own, so that they teach nothing of everybody else.
+    forward = [t for t in (_where(t, t.familiar) for t in teachers if t.round.origin is not None) if _tells(rows, t)]
     if share is None:
         share = best_weight(fitted.held_out, [t.halves for t in forward]) if fitted.blend.trees else 0.0
     line = _calibrated(rows, fitted, share, recipe)
@@ -162,8 +170,7 @@ def known_at(origin: int | None, rows: Rows, scored: Sequence[Scored]) -> list[S
     for other in scored:
         known = (rows.known[other.row] <= origin) & (rows.when[other.row] < origin)
         if known.any():
-            kept = replace(other, row=other.row[known], halves=other.halves.where(known), speaker=other.speaker[known])
-            found.append(kept)
+            found.append(_where(other, known))
     return found
 
 
@@ -187,10 +194,10 @@ def _slope_test(rows: Rows, test: Scored, share: float, recipe: Recipe) -> Slope
     return SlopeTest(line.log_odds(test.halves.mixed(share)), test.halves.won, rows.lead[test.row])
 
 
-def _familiar(test: Scored) -> Scored:
-    """Without the rows that a rule for newcomers speaks for."""
-    kept = test.speaker < 0
-    return replace(test, row=test.row[kept], halves=test.halves.where(kept), speaker=test.speaker[kept])
+def _where(test: Scored, kept: Flags) -> Scored:
+    """Some rows of a round."""
+    row, halves = test.row[kept], test.halves.where(kept)
+    return replace(test, row=row, halves=halves, speaker=test.speaker[kept], familiar=test.familiar[kept])
 
 
 def _tells(rows: Rows, test: Scored) -> bool:

@@ -12,7 +12,7 @@ from scipy.special import logit
 
 from mqlml.learning.encoder import fit_encoder, mask_levels, without_repeats
 from mqlml.learning.model import Model
-from mqlml.learning.newcomers import fit_newcomers, newcomer_rows
+from mqlml.learning.newcomers import fit_newcomers, new_to, newcomer_rows
 from mqlml.learning.propensity import Blend, Halves, Recipe, fit_blend
 from mqlml.learning.settling import Fitted, Scored, known_at, settle
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from mqlml.learning.windows import Plan, Round
     from mqlml.tape.features import FeatureSet
 
-__all__ = ["Tested", "Training", "train_model"]
+__all__ = ["JUDGED_BAGS", "Tested", "Training", "score_round", "train_model"]
 
 Floats = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
@@ -114,7 +114,7 @@ def train_model(
     if plan.frozen:
         return _train_frozen(table, rows, features, plan, recipe=recipe, min_leads=min_leads, step=step)
     lighter = replace(recipe, bags=min(recipe.bags, JUDGED_BAGS), newcomers=False)
-    scored = [_score_round(table, rows, features, r, lighter, min_leads, step) for r in plan.rounds]
+    scored = [score_round(table, rows, features, r, lighter, min_leads, step) for r in plan.rounds]
     fitted = _fit(table, rows, features, np.ones(len(rows), dtype=bool), recipe, min_leads, step)
     settled = settle(rows, fitted, scored, recipe=recipe)
     tested = _pool(rows, scored, settled, recipe)
@@ -135,7 +135,7 @@ def _train_frozen(
     lighter = replace(recipe, bags=min(recipe.bags, JUDGED_BAGS), newcomers=False)
     first = plan.frozen[0]
     earlier = [r for r in plan.rounds if r.part not in {f.part for f in plan.frozen}]
-    scored = [_score_round(table, rows, features, r, lighter, min_leads, step) for r in earlier]
+    scored = [score_round(table, rows, features, r, lighter, min_leads, step) for r in earlier]
     then = rows.seen_from(first.origin)
     fitted = _fit(table, then, features, first.fit, recipe, min_leads, step, shift=_shift(then, first))
     settled = settle(rows, fitted, known_at(first.origin, rows, scored), recipe=recipe)
@@ -191,6 +191,7 @@ def _fit(
         signs=recipe.constraints.signs(encoder.columns, features.features),
         step=step,
     )
+    open_features = encoder.without_others(part)
     newcomers = (
         ()
         if few or not recipe.newcomers
@@ -198,13 +199,14 @@ def _fit(
             matrix,
             won,
             encoder,
-            open_features=encoder.without_others(part),
+            open_features=open_features,
+            group=rows.group[chosen],
             logistic=blend.logistic,
             seed=recipe.seed,
         )
     )
     newcomers = tuple(rule.moved(shift) for rule in newcomers)
-    return Fitted(np.flatnonzero(chosen), encoder, blend, held_out, newcomers, few, shift)
+    return Fitted(np.flatnonzero(chosen), encoder, blend, held_out, newcomers, few, shift, open_features)
 
 
 def _thinned(chosen: Flags, *, seed: int) -> Flags:
@@ -217,15 +219,16 @@ def _thinned(chosen: Flags, *, seed: int) -> Flags:
     return kept
 
 
-def _score_round(
+def score_round(
     table: pa.Table,
     rows: Rows,
     features: FeatureSet,
     tested: Round,
     recipe: Recipe,
     min_leads: int,
-    step: Callable[[], None],
+    step: Callable[[], None] = lambda: None,
 ) -> Scored:
+    """Fit the recipe on what a round may learn from and predict the rows it is tested on."""
     then = rows.seen_from(tested.origin)
     fitted = _fit(table, then, features, tested.fit, recipe, min_leads, step, shift=_shift(then, tested))
     base = np.clip(then.where(tested.fit).base_rate, _LEAST, 1 - _LEAST)
@@ -237,7 +240,8 @@ def _predict(table: pa.Table, rows: Rows, tested: Round, fitted: Fitted, base: f
     matrix = fitted.encoder.transform(table.filter(tested.test))
     halves = Halves(*fitted.blend.halves(matrix), rows.won[row])
     speaker = newcomer_rows(fitted.newcomers, fitted.encoder, matrix)
-    return Scored(tested, row, fitted, halves, speaker, base)
+    familiar = ~new_to(fitted.encoder, matrix, fitted.open_features)
+    return Scored(tested, row, fitted, halves, speaker, base, familiar)
 
 
 def _pool(rows: Rows, scored: Sequence[Scored], settled: Settled, recipe: Recipe, *, frozen: int = 0) -> Tested:

@@ -16,7 +16,9 @@ _MARKS = {"good": "ok", "advice": "--", "bad": "!!"}
 def started(found: Mapping[str, Any]) -> str:
     """What was recognised, what was assumed, and what a person must decide."""
     lines = ["Found"]
-    rows = [(f["file"], f"{f['rows']:,}", f["taken_for"], f["system"]) for f in found["found"]]
+    rows = [
+        (f["file"], f"{f['rows']:,}{' (a part)' * f['sampled']}", f["taken_for"], f["system"]) for f in found["found"]
+    ]
     lines += table(("file", "rows", "taken for", "layout"), rows)
     if found["tables"]:
         lines += ["", "Made", *table(("table", "rows"), [(path, f"{n:,}") for path, n in found["tables"].items()])]
@@ -28,7 +30,7 @@ def started(found: Mapping[str, Any]) -> str:
         )
     if found["problems"]:
         lines += ["", "A training would be refused:", *_listed(found["problems"])]
-    lines += ["", f"Next: mqlml check --config {found['settings']}"]
+    lines += ["", *(f"Next: {step}" for step in found["next_steps"])]
     return "\n".join(lines)
 
 

@@ -9,6 +9,7 @@ from mqlml.errors import shown
 from mqlml.show.figures import interval, percent, table
 from mqlml.show.handing import handed
 from mqlml.show.keeping import kept_events
+from mqlml.show.outlook import in_short
 
 if TYPE_CHECKING:
     from mqlml.workflows.demonstrating import Demonstration
@@ -16,8 +17,8 @@ if TYPE_CHECKING:
 __all__ = ["backtested", "check", "demonstrated", "scored", "threshold", "trained"]
 
 
-def check(found: Mapping[str, Any]) -> str:
-    """The review of a history before training."""
+def check(found: Mapping[str, Any], settings: str) -> str:
+    """The review of a history before training; ``settings`` is their path, for the next command."""
     lines = [f"As of {found['as_of'] or 'no date'}", "", "Tables"]
     lines += table(
         ("table", "rows", "used", "quarantined", "skipped"),
@@ -34,7 +35,7 @@ def check(found: Mapping[str, Any]) -> str:
     lines += ["", "Notes", *(f"  {note}" for note in found["notes"])]
     if found["problems"]:
         lines += ["", "A training would be refused:", *(f"  {p}" for p in found["problems"])]
-    return "\n".join(lines)
+    return "\n".join([*lines, *in_short(found, settings)])
 
 
 def trained(summary: Mapping[str, Any], notes: Sequence[str]) -> str:

@@ -15,11 +15,12 @@ from mqlml.learning.audit import in_order
 from mqlml.learning.audit_changes import Extract, changed_between
 from mqlml.learning.labels import labelled_rows
 from mqlml.learning.moments import LONG_AGO, microseconds
+from mqlml.learning.outlook import attributes_alone, reach_of_test
 from mqlml.learning.present import present_problems
-from mqlml.learning.windows import plan_windows
+from mqlml.learning.windows import Plan, plan_windows
 from mqlml.review.report import summary as figures_of
 from mqlml.tape.local import changed_fields
-from mqlml.workflows.opening import Opened, blocking_problems, last_decisions, open_history
+from mqlml.workflows.opening import Opened, audit_input, blocking_problems, last_decisions, open_history
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -44,8 +45,8 @@ def check(config: Config, *, as_of: str | None = None, previous: Path | None = N
     Returns
     -------
     dict
-        ``as_of``, ``accounting``, ``notes``, ``audit``, ``population`` and ``plan`` where labels can be made, and
-        ``problems``: what would stop a training or a scoring, in the words of its error.
+        ``as_of``, ``accounting``, ``notes``, ``audit``; ``population``, ``plan`` and ``outlook`` where labels can be
+        made; and ``problems``: what would stop a training or a scoring, in the words of its error.
 
     Raises
     ------
@@ -76,7 +77,26 @@ def check(config: Config, *, as_of: str | None = None, previous: Path | None = N
         found["notes"] += rows.notes
         found["population"] = figures_of.population_figures(opened.people, rows, plan, config, as_of=opened.moment)
         found["plan"] = figures_of.plan_lines(plan, rows)
+        found["outlook"] = _outlook(opened, config, plan, won=found["population"]["won"])
         return found
+
+
+def _outlook(opened: Opened, config: Config, plan: Plan, *, won: int) -> dict[str, Any]:
+    """What a training could make of it: what is there, what is missing, how exactly a test would tell."""
+    history = opened.history
+    data = audit_input(history, config, opened.people, opened.as_of)
+    alone = attributes_alone(data, opened.attributes)
+    types = history.event_type_counts(opened.as_of) if history.has_events else {}
+    optional = {"events": True, "history": bool(config.leads.state), "handovers": True}
+    return {
+        "attributes": len(opened.attributes),
+        "event_types": len(types),
+        "events": sum(types.values()),
+        "won": won,
+        "missing": [name for name, helps in optional.items() if helps and getattr(config, name) is None],
+        "reach": reach_of_test(plan.parts[-1]),
+        "alone": None if alone is None else vars(alone),
+    }
 
 
 def _compared(opened: Opened, config: Config, previous: Path) -> Opened:

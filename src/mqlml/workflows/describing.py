@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from mqlml.learning.judgement import Judgement
     from mqlml.learning.labels import Rows
     from mqlml.learning.training import Training
+    from mqlml.learning.tuning import Tuned
     from mqlml.learning.windows import Plan
     from mqlml.review.reasons import Explanation
 
@@ -61,6 +62,7 @@ class Learned:
     criteria: Mapping[str, Any]
     tally: Tally
     notes: tuple[str, ...]
+    tuned: Tuned | None = None
 
 
 def describe(learned: Learned, config: Config) -> tuple[dict[str, Any], dict[str, bytes]]:
@@ -132,6 +134,7 @@ def _summary(learned: Learned, config: Config, shown_drivers: list[dict[str, Any
             "share of trees in the blend": model.blend.weight,
             **_calibration(learned.training),
             "columns": len(model.encoder.columns),
+            **({} if learned.tuned is None else {"tuning": learned.tuned.to_dict()}),
             "reasons differ from the shap package by at most": checked,
         },
         "versions": _versions(),
@@ -240,6 +243,7 @@ def _settings(config: Config, learned: Learned) -> dict[str, Any]:
         "label": config.label.model_dump(),
         "snapshots": config.snapshots.model_dump(by_alias=True),
         "model": config.model.model_dump(exclude={"threads"}),
+        "tuned": None if learned.tuned is None else learned.tuned.to_dict(),
         "timing": learned.rows.timing,
         "versions": _versions(),
     }

@@ -30,8 +30,8 @@ def forget(config: Config, lead_id: str, *, also: Sequence[str] = ()) -> dict[st
     Parameters
     ----------
     config : Config
-        ``[suppress] path`` is the list; ``[output] scores``, ``backtests`` and ``state`` and ``[handoff] folder`` say
-        where to look.
+        ``[suppress] path`` is the list; ``[output] scores``, ``backtests`` and ``state``, ``[handoff] folder`` and
+        ``[history] collect`` say where to look.
     lead_id : str
         As text, leading zeros included.
     also : sequence of str
@@ -88,6 +88,8 @@ def _erase(config: Config, lead_id: str, also: Sequence[str]) -> Iterator[dict[s
         places.append(config.handoff.folder)
     if config.output.state is not None:
         places.append(config.output.state)
+    if config.history is not None and config.history.collect is not None:
+        places.append(config.history.collect)
     for place in dict.fromkeys([*places, *also]):
         if is_postgres(place):
             yield _in_database(Address.of(place), lead_id)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from mqlml.config import Config
     from mqlml.history.contract import History
 
-__all__ = ["Opened", "Progress", "Quiet", "blocking_problems", "last_decisions", "open_history"]
+__all__ = ["Opened", "Progress", "Quiet", "audit_input", "blocking_problems", "last_decisions", "open_history"]
 
 
 class Progress(Protocol):
@@ -94,7 +94,7 @@ def open_history(history: History, config: Config, *, as_of: str | None, audit: 
     notes += _later_events(history, moment)
     if not audit:
         return Opened(history, moment, people, (), (), (), (*history.notes, *notes))
-    data = _audit_input(history, config, people, moment)
+    data = audit_input(history, config, people, moment)
     waive = config.audit.waive
     findings = in_order([*audit_columns(data, waive=waive), *_edited(history, config, people, moment)], waive=waive)
     attributes = usable_columns(data, findings)
@@ -156,7 +156,8 @@ def _later_events(history: History, moment: datetime | None) -> list[str]:
     return [f"{later:,} events happened or were recorded at or after the as-of moment: not looked at."] if later else []
 
 
-def _audit_input(history: History, config: Config, people: Population, moment: datetime | None) -> AuditInput:
+def audit_input(history: History, config: Config, people: Population, moment: datetime | None) -> AuditInput:
+    """What the leak audit looks at: the leads known at the moment, without columns that are kept away."""
     from mqlml.tape.local import changed_fields
 
     kept_away = {*config.leads.sensitive, *config.leads.exclude}

@@ -26,6 +26,7 @@ from mqlml.tape.build import build_features
 from mqlml.tape.engine import remote_tape
 from mqlml.tape.traffic import Tally
 from mqlml.workflows.choosing import Choosing, chosen, waiting
+from mqlml.workflows.collecting import collect_if_asked
 from mqlml.workflows.handing import Handing
 from mqlml.workflows.keeping import engine_for
 from mqlml.workflows.opening import Opened, Progress, Quiet, open_history
@@ -104,6 +105,7 @@ def score(
     bundle = resolve(models, model)
     scorer = LeadScorer.load(bundle, words=read_vocabulary(config))
     progress.begin("Reading the history")
+    collected = collect_if_asked(config, as_of=as_of)
     with engine_for(config, engine, state) as (place, kept), place.open(config, kinds=scorer.kinds) as history:
         opened = open_history(history, config, as_of=as_of, audit=False)
         new_columns = scorer.check_attributes(history.attributes, config.leads.path)
@@ -117,6 +119,9 @@ def score(
         new_columns = [name for name in new_columns if name not in config.policy.columns_beside]
         manifest = _manifest(scorer, opened, config, skipped, review_state(models, bundle), new_columns)
         manifest["policy_version"] = choosing.version
+        if collected is not None:
+            manifest["collected"] = {key: collected[key] for key in ("kept_as_of", "changes", "rows")}
+            manifest["notes"] += collected["notes"]
         wanted = reasons or contributions is not None or config.policy.min_fit is not None
         progress.begin("Scoring", -(-max(len(lead), 1) // _LEADS_AT_A_TIME))
         run = _Run(scorer, opened, lead, choosing, wanted, contributions is not None, manifest, progress, handing)

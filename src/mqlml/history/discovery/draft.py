@@ -144,7 +144,7 @@ class Draft:
         lines = ["#", "# To decide by a person who knows the data:"]
         for q in self.questions:
             seen = f" Seen: {q.seen}" if q.seen else ""
-            lines += _comment(f"- {q.about}: {q.question}{seen}")
+            lines += _comment(f"- {q.about}: {q.question}{seen}", hang="  ")
         return lines
 
 
@@ -165,9 +165,9 @@ def _aligned(setting: str, why: str) -> list[str]:
     return [beside] if len(beside) <= _WIDTH else [*_comment(why, indent), setting]
 
 
-def _comment(sentence: str, indent: str = "") -> list[str]:
+def _comment(sentence: str, indent: str = "", *, hang: str = "") -> list[str]:
     return textwrap.wrap(
-        sentence, _WIDTH, initial_indent=f"{indent}# ", subsequent_indent=f"{indent}# ", break_long_words=False
+        sentence, _WIDTH, initial_indent=f"{indent}# ", subsequent_indent=f"{indent}# {hang}", break_long_words=False
     )
 
 

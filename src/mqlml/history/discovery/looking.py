@@ -41,6 +41,12 @@ class Table:
     columns : mapping of str to ColumnProfile
     remarks : tuple of str
         What was assumed in order to read it.
+    label : str
+        Its name in a database; empty for a file.
+    copy : Path or None
+        Where a copy of a table of a database lies.
+    sampled : bool
+        Whether ``raw`` is only a part of it.
     """
 
     source: Source
@@ -48,14 +54,23 @@ class Table:
     raw: Raw
     columns: dict[str, ColumnProfile]
     remarks: tuple[str, ...] = ()
+    label: str = ""
+    copy: Path | None = None
+    sampled: bool = False
 
     @property
     def name(self) -> str:
         """The file as a person names it, with the table inside it where it holds several."""
+        if self.label:
+            return self.label
         return self.source.path if self.source.table is None else f"{self.source.path} ({self.source.table})"
 
+    def answers_to(self, name: str | None) -> bool:
+        """Whether a person who says ``name`` means this table."""
+        return name is not None and name in (self.source.path, self.stem, self.source.table, self.label)
 
-def look_at_folder(session: Session, folder: Path) -> tuple[list[Table], list[str]]:
+
+def look_at_folder(session: Session, folder: Path, *, only: str | None = None) -> tuple[list[Table], list[str]]:
     """Open every table of a folder.
 
     Parameters
@@ -63,6 +78,8 @@ def look_at_folder(session: Session, folder: Path) -> tuple[list[Table], list[st
     session : Session
         Watches the files; the relations live in it.
     folder : Path
+    only : str, optional
+        The one file to look at.
 
     Returns
     -------
@@ -74,6 +91,8 @@ def look_at_folder(session: Session, folder: Path) -> tuple[list[Table], list[st
     tables: list[Table] = []
     unread: list[str] = []
     for path in sorted(p for p in folder.iterdir() if p.is_file() and not p.name.startswith(".")):
+        if only is not None and path.name != only:
+            continue
         if path.suffix.lower() in _SUFFIXES and path.stat().st_size:
             _open(session, path, tables, unread)
         elif path.suffix.lower() in (".xlsx", ".xls", ".ods"):

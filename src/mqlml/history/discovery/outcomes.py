@@ -246,7 +246,7 @@ def _ask_about_column(
     if sorted_.open_:
         told = counted(sorted_.open_, counts)
         draft.head("outcomes", f"Taken for open: {told}.")
-        draft.ask("[outcomes]", f"are these values of '{column}' leads that are still open?", told)
+        draft.ask("[outcomes]", f"are leads with these values of '{column}' still open?", told)
     if sorted_.flag and not not_yet:
         told = counted(sorted_.lost, counts)
         draft.ask("[outcomes] lost", f"does {told} in '{column}' mean lost for good, or not won yet?", "taken for lost")

@@ -13,7 +13,6 @@ from mqlml.errors import DataRefused, EngineError, Problem, shown
 from mqlml.history.columns import listed
 from mqlml.history.discovery.columns import judge_columns
 from mqlml.history.discovery.facts import propose_facts
-from mqlml.history.discovery.looking import look_at_folder
 from mqlml.history.discovery.making import TIMES, Making, Wishes, every_part, find_formats, set_source
 from mqlml.history.discovery.outcomes import propose_outcomes
 from mqlml.history.discovery.people import leads_where
@@ -29,8 +28,9 @@ if TYPE_CHECKING:
 
     from mqlml.history.discovery.draft import Draft
     from mqlml.history.discovery.looking import Table
+    from mqlml.history.discovery.places import Place
 
-__all__ = ["Proposal", "Wishes", "propose", "propose_folder"]
+__all__ = ["Proposal", "Wishes", "propose", "propose_place"]
 
 
 @dataclass(frozen=True)
@@ -53,19 +53,26 @@ class Proposal:
     unread: tuple[str, ...] = ()
 
 
-def propose_folder(folder: Path, *, wishes: Wishes) -> Proposal:
-    """Look at a folder and propose settings for it; see ``propose``.
+def propose_place(place: Place, *, wishes: Wishes, copies: Path) -> Proposal:
+    """Look at a folder, a file or a database and propose settings for it; see ``propose``.
+
+    Parameters
+    ----------
+    place : Place
+    wishes : Wishes
+    copies : Path
+        Folder for copies of the tables of a database.
 
     Raises
     ------
     DataRefused
     EngineError
-        Memory or disk do not suffice.
+        Memory or disk do not suffice, or the database cannot be reached.
     """
     session = Session.open()
     try:
-        tables, unread = look_at_folder(session, folder)
-        return propose(session, tables, unread, folder=folder, wishes=wishes)
+        tables, unread = place.look(session, leads=wishes.leads, copies=copies)
+        return propose(session, tables, unread, place=place.shown, wishes=wishes)
     except (duckdb.IOException, duckdb.OutOfMemoryException) as error:
         raise EngineError(f"DuckDB failed while reading: {str(error).splitlines()[0]}.") from error
     finally:
@@ -73,9 +80,9 @@ def propose_folder(folder: Path, *, wishes: Wishes) -> Proposal:
 
 
 def propose(
-    session: Session, tables: Sequence[Table], unread: Sequence[str], *, folder: Path, wishes: Wishes
+    session: Session, tables: Sequence[Table], unread: Sequence[str], *, place: str, wishes: Wishes
 ) -> Proposal:
-    """Say what a folder holds and how mqlml would read it.
+    """Say what a place holds and how mqlml would read it.
 
     Raises
     ------
@@ -84,7 +91,7 @@ def propose(
     """
     found = recognise_tables(tables, leads=wishes.leads)
     if found.leads is None:
-        raise DataRefused([_no_leads(tables, unread, folder, wishes)])
+        raise DataRefused([_no_leads(tables, unread, place, wishes)])
     leads = _as_named(found.leads, wishes)
     if leads.one("id") is None:
         what = "no column has a value of its own in every row, so nothing names a lead"
@@ -237,10 +244,11 @@ def _propose_columns(making: Making, outcome: Sequence[str]) -> None:
 
 def _ask_about_the_rest(making: Making, unread: Sequence[str]) -> None:
     draft, found = making.draft, making.found
-    for name in found.unknown:
-        draft.ask("a table", f"'{name}' was not recognised and is not used; does it tell something about leads?")
+    if found.unknown:
+        names, are = listed(list(found.unknown[:12])), "is" if len(found.unknown) == 1 else "are"
+        draft.ask("not used", f"{names} {are} not recognised; does that tell something about leads?")
     for sentence in unread:
-        draft.ask("a file", f"{sentence}. It is not used.")
+        draft.ask("not used", f"{sentence}.")
     for part in found.of("people"):
         if not any(part.roles.get(role) for role in ("other_ids", "merged_ids")) and not making.wishes.match_email:
             draft.ask(
@@ -250,15 +258,15 @@ def _ask_about_the_rest(making: Making, unread: Sequence[str]) -> None:
             )
 
 
-def _no_leads(tables: Sequence[Table], unread: Sequence[str], folder: Path, wishes: Wishes) -> Problem:
+def _no_leads(tables: Sequence[Table], unread: Sequence[str], place: str, wishes: Wishes) -> Problem:
     plain = next(layout for layout in layouts() if layout.plain and layout.kind == "people")
     seen = []
     for table in tables[:8]:
         id_ = lay_out(table, plain).one("id")
         seen.append(f"{table.name} ({table.raw.rows_in:,} rows; {'an id: ' + repr(id_) if id_ else 'no id'})")
     what = f"no table of leads was recognised; seen: {', '.join(seen) or 'no table'}"
-    if wishes.leads is not None and all(wishes.leads not in (t.source.path, t.stem, t.source.table) for t in tables):
+    if wishes.leads is not None and not any(table.answers_to(wishes.leads) for table in tables):
         what = f"there is no table '{shown(wishes.leads)}'; seen: {', '.join(seen) or 'no table'}"
     if unread:
         what += f"; not opened: {'; '.join(unread[:5])}"
-    return Problem("no-leads", str(folder), what, "name the file with one row a lead: mqlml init --leads FILE")
+    return Problem("no-leads", place, what, "name the file or table with one row a lead: mqlml init --leads FILE")

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from mqlml.history.discovery.looking import Table
     from mqlml.history.discovery.profiles import ColumnProfile
 
-__all__ = ["Part", "Recognised", "fits", "lay_out", "recognise_tables"]
+__all__ = ["Part", "Recognised", "fits", "lay_out", "may_fit", "recognise_tables"]
 
 _TIMES = frozenset(
     ["created_at", "occurred_at", "changed_at", "entered_at", "handed_at", "decided_at", "closed_at", "period_start"]
@@ -83,7 +83,7 @@ def recognise_tables(tables: Sequence[Table], *, leads: str | None = None) -> Re
     unknown: list[str] = []
     for table in tables:
         found = [part for layout in layouts() if (part := fits(table, layout)) is not None]
-        if leads is not None and leads in (table.source.path, table.stem, table.source.table):
+        if table.answers_to(leads):
             found = [p for p in found if p.layout.kind == "people"] or [_as_people(table)]
         if found:
             parts.append(max(found, key=lambda part: part.score))
@@ -100,8 +100,7 @@ def recognise_tables(tables: Sequence[Table], *, leads: str | None = None) -> Re
 def fits(table: Table, layout: Layout) -> Part | None:
     """Hold a table against a layout; None where it cannot be that."""
     names = {folded(name): name for name in reversed(table.columns)}
-    stem = folded(table.stem)
-    by_file = stem in layout.files or any(stem.startswith(f) and len(f) > 3 for f in layout.files)
+    by_file = _named_so(table.stem, layout)
     signs = [names[folded(sign)] for sign in layout.signs if folded(sign) in names]
     if (layout.only_by_file and not by_file) or (layout.signs and not signs):
         return None
@@ -112,12 +111,30 @@ def fits(table: Table, layout: Layout) -> Part | None:
         return None
     known = sum(1 for role in part.roles)
     score = 3.0 * by_file + min(len(signs), 3) + known / max(len(layout.columns), 1) + (not layout.plain)
-    seen = [f"the name of the file '{table.source.path}'"] * by_file
+    seen = [f"its name '{table.label}'" if table.label else f"the name of the file '{table.source.path}'"] * by_file
     seen += [f"its columns {', '.join(repr(s) for s in signs[:4])}"] * bool(signs)
     if not seen:
         told = (*layout.needs, *(r for r in ("created_at", "outcome") if r in part.roles and r not in layout.needs))
         seen = [f"its columns {', '.join(repr(part.one(role)) for role in told)}"]
     return replace(part, score=score, why=f"recognised by {' and '.join(seen)}")
+
+
+def may_fit(stem: str, columns: Sequence[str], layout: Layout) -> bool:
+    """Whether a table that nobody has read yet could be of a layout, by its name and those of its columns."""
+    names = {folded(name) for name in columns}
+
+    def named(role: str) -> bool:
+        return any(folded(option) in names for option in layout.columns.get(role, ()))
+
+    if layout.plain and layout.kind == "people":
+        return _named_so(stem, layout) or (named("created_at") and (named("outcome") or named("email")))
+    return all(named(role) for role in layout.needs)
+
+
+def _named_so(stem: str, layout: Layout) -> bool:
+    """Whether the file is called as files of the layout usually are."""
+    name = folded(stem)
+    return name in layout.files or any(name.startswith(f) and len(f) > 3 for f in layout.files)
 
 
 def lay_out(table: Table, layout: Layout) -> Part:
@@ -173,7 +190,7 @@ def _sure(part: Part) -> bool:
 def _leadership(part: Part, parts: Sequence[Part], named: str | None) -> float:
     """How much speaks for a table of people being the leads: a person, its outcome, leads before contacts."""
     table = part.table
-    if named is not None and named in (table.source.path, table.stem, table.source.table):
+    if table.answers_to(named):
         return 100.0
     told = "outcome" in part.roles or "deal_id" in part.roles or any(p.layout.kind == "deals" for p in parts)
     pointed = sum(

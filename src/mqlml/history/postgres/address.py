@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import re
 from dataclasses import dataclass, field
-from urllib.parse import SplitResult, parse_qsl, quote, unquote, urlencode, urlsplit, urlunsplit
+from urllib.parse import SplitResult, parse_qsl, quote, unquote, urlencode, urlsplit
 
 from mqlml.errors import UsageError, masked
 
 SCHEMES = ("postgresql://", "postgres://")
 _HOST = re.compile(r"(\[[^\]]*\]|[^:\[\]]*)(:\d{0,5})?")
+_OWN = {"client_encoding": "UTF8", "fallback_application_name": "mqlml", "connect_timeout": "10"}
+_TIMEOUT = "PGCONNECT_TIMEOUT"
 _ESCAPE = "write signs such as @ : / # % in its parts as %40 %3A %2F %23 %25, or set PGPASSWORD"
 
 
@@ -77,15 +79,38 @@ class Address:
         """The same database with a table."""
         return Address(self.url, f"{self.shown.split('#')[0]}#{table}", table)
 
+    @property
+    def has_password(self) -> bool:
+        """Whether the address itself holds a password."""
+        parts = urlsplit(self.url)
+        return parts.password is not None or any(_is_secret(name) for name, _ in parse_qsl(parts.query))
+
+    def for_settings(self, table: str) -> str:
+        """The address of a table as settings keep it: with the options that were given, without any password.
+
+        Examples
+        --------
+        >>> Address.of("postgresql://reader:secret@db.example/crm?sslmode=require").for_settings("leads")
+        'postgresql://reader@db.example/crm?sslmode=require#leads'
+        """
+        parts = urlsplit(self.url)
+        user, at, host = parts.netloc.rpartition("@")
+        given = [(k, v) for k, v in parse_qsl(parts.query) if (k, v) not in _OWN.items() and not _is_secret(k)]
+        return f"{_written(user.partition(':')[0] + at + host, parts.path, given)}#{quote(table)}"
+
     def without_secrets(self, text: str) -> str:
         """Strike out of a message whatever it repeats of the password."""
         parts = urlsplit(self.url)
-        told = [parts.password or "", *(v for k, v in parse_qsl(parts.query) if k.endswith("password"))]
+        told = [parts.password or "", *(v for k, v in parse_qsl(parts.query) if _is_secret(k))]
         told.append(os.environ.get("PGPASSWORD", ""))
         secrets = {form for secret in told for form in (secret, unquote(secret)) if form}
         for secret in sorted(secrets, key=len, reverse=True):
             text = text.replace(secret, "***")
         return text
+
+
+def _is_secret(option: str) -> bool:
+    return option.endswith("password")
 
 
 def _shown(parts: SplitResult) -> str:
@@ -96,9 +121,12 @@ def _shown(parts: SplitResult) -> str:
 
 def _url(parts: SplitResult, options: list[tuple[str, str]]) -> str:
     given = {name for name, _ in options}
-    wanted = {"client_encoding": "UTF8", "fallback_application_name": "mqlml"}
-    if "PGCONNECT_TIMEOUT" not in os.environ:
-        wanted["connect_timeout"] = "10"
+    wanted = {name: value for name, value in _OWN.items() if name != "connect_timeout" or _TIMEOUT not in os.environ}
     kept = [(name, value) for name, value in options if name != "table"]
     kept += [(name, value) for name, value in wanted.items() if name not in given]
-    return urlunsplit(("postgresql", parts.netloc, parts.path, urlencode(kept, quote_via=quote), ""))
+    return _written(parts.netloc, parts.path, kept)
+
+
+def _written(netloc: str, path: str, options: list[tuple[str, str]]) -> str:
+    # urlunsplit drops the two slashes where no host is named, and libpq then takes it for no address
+    return f"postgresql://{netloc}{path}" + (f"?{urlencode(options, quote_via=quote)}" if options else "")

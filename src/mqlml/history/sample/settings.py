@@ -48,6 +48,7 @@ burst_seconds = 60                 # within so many seconds
 
 [history]
 path = "history.parquet"           # every value of the columns in 'state', with the one before it
+# collect = "collected"            # a folder: keep what changes from one extract of the leads to the next
 
 [stages]
 path = "stages.parquet"            # when an opportunity was opened ...
