@@ -27,6 +27,7 @@ __all__ = [
     "json_option",
     "load",
     "model_option",
+    "place_of",
     "steps",
     "tell",
     "tell_result",
@@ -119,6 +120,11 @@ def engine_of(
     if wrong:
         raise UsageError(f"--spark-conf {wrong[0]}: not a setting.", hint="write --spark-conf key=value")
     return SparkEngine(SparkSettings(spark_master, dict(text.split("=", 1) for text in spark_conf), spark_folder))
+
+
+def place_of(text: str) -> Path | str:
+    """A path, or the address of a database as it is."""
+    return text if "://" in text else Path(text)
 
 
 def tell_tables(out: Path, tables: Mapping[str, int], *, as_json: bool) -> None:
