@@ -203,6 +203,7 @@ class Changes(Source):
 
     path: str = ""
     collect: Annotated[str, Field(min_length=1)] | None = None
+    """Folder that keeps what changes from one extract of the leads to the next."""
     lead_id: str = "lead_id"
     """Column with the lead."""
     changed_at: str = "changed_at"
