@@ -78,8 +78,8 @@ def cli(*, quiet: bool, debug: bool) -> None:
     """Learn from won and lost leads who will convert, why, and whom to hand to sales.
 
     \b
-    A first tour:   mqlml demo
-    Your own data:  mqlml init . && mqlml check && mqlml train && mqlml score --out scores.csv
+    Example, a first tour:   mqlml demo
+    Example, your own data:  mqlml init . && mqlml check && mqlml train && mqlml score --out scores.csv
     """
 
 

@@ -45,6 +45,9 @@ def example(*, name: str, source: Path | None, out: Path, as_json: bool) -> None
     """Turn a public data set into tables and settings mqlml reads.
 
     Without --source it says where to get the data.
+
+    \b
+    Example: mqlml example oulad --source downloads/oulad --out oulad
     """
     from mqlml.history.examples import write_example
 

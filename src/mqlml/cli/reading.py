@@ -18,7 +18,11 @@ __all__ = ["COMMANDS"]
 @click.option("--out", type=click.Path(path_type=Path), help="HTML file. Default: beside the bundle.")
 @json_option
 def report(*, config_path: str, model: str | None, out: Path | None, as_json: bool) -> None:
-    """Write the report of a bundle again; prints its path."""
+    """Write the report of a bundle again; prints its path.
+
+    \b
+    Example: mqlml report --out report.html
+    """
     from mqlml.workflows.reporting import report as run
 
     path = run(load(config_path), out=out, model=model)
@@ -66,7 +70,11 @@ def scorecard(*, config_path: str, model: str | None, out: Path | None, as_json:
 @click.option("--out", type=click.Path(path_type=Path), default=Path("demo"), show_default=True, help="Folder.")
 @json_option
 def demo(*, leads: int, seed: int, out: Path, as_json: bool) -> None:
-    """Go the whole way once on a made-up history: train, score, explain, report."""
+    """Go the whole way once on a made-up history: train, score, explain, report.
+
+    \b
+    Example: mqlml demo --leads 5000 --out demo
+    """
     from mqlml.workflows.demonstrating import demonstrate
 
     progress = show.progress(quiet=quiet())
