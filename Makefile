@@ -59,7 +59,8 @@ bench: $(READY) ## Measure what must be fast, each against its peer
 notebooks: $(READY) ## Run notebooks/*.py and write the .ipynb beside them
 	@$(BIN)/python scripts/notebooks.py
 
-docs: $(READY) ## Build the documentation into site/
+docs: $(READY) ## Write the reference from the code and build the documentation into site/
+	@$(BIN)/python scripts/reference.py
 	@$(BIN)/mkdocs build --strict --quiet && echo "site/index.html"
 
 dist: $(READY) ## Wheel, sdist and software bill of materials in dist/, tried in a clean environment

@@ -1,8 +1,8 @@
 """mqlml against AutoML and simpler ways: same rows, same features, same split forward in time, one run.
 
 Run with ``MQLML_DATA=/path/to/data python benchmarks/quality.py [part of a task's name]``. Peers that are not installed
-are left out and named. CatBoost takes ten times as long as all others together; ``MQLML_PEERS`` (names, separated by
-commas) chooses. FLAML gets the time that mqlml took. Features are kept in the folder ``MQLML_QUALITY_CACHE``, if set.
+are left out and named; ``MQLML_PEERS`` (names, separated by commas) chooses. CatBoost and FLAML get the time that mqlml
+took. Features are kept in the folder ``MQLML_QUALITY_CACHE``, if set.
 """
 
 from __future__ import annotations

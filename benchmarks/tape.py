@@ -99,6 +99,12 @@ NAMES = {
 
 
 _TRIAL = 10_000
+_LIBRARIES = {
+    "polars": ("polars",),
+    "pandas": ("pandas",),
+    # Arrow looks for pandas when it first takes a NumPy array.
+    "mqlml": ("pandas", "mqlml.config", "mqlml.history.reading", "mqlml.tape.local", "mqlml.tape.streaming"),
+}
 TIMES = ("seconds", "checking", "processor")
 
 
@@ -132,9 +138,8 @@ def best(runs: list[Run]) -> Run:
 
 def run(name: str, folder: Path) -> None:
     """Do one work in this process and print what it needed."""
-    for module in ("duckdb", "polars", "pandas", "mqlml.tape.streaming", "mqlml.tape.local", "mqlml.history.reading"):
-        if module.startswith(name.split()[0]) or (module == "duckdb" and name.startswith("sort")):
-            __import__(module)
+    for module in _LIBRARIES.get(name.split()[0], ("duckdb",)):
+        __import__(module)
     before, start = resource.getrusage(resource.RUSAGE_SELF), time.perf_counter()
     checking = WORKS[name](folder, folder / f"{name}.parquet")
     seconds, after = time.perf_counter() - start, resource.getrusage(resource.RUSAGE_SELF)

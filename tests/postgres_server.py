@@ -71,7 +71,7 @@ def start_postgres() -> Server:
     if owner is not None:
         for path in (folder, folder / "password"):
             shutil.chown(path, owner)
-    server = Server(folder, _free_port(), programs, owner)
+    server = Server(folder, free_port(), programs, owner)
     options = ("-A", "scram-sha-256", "-U", USER, "--pwfile=password", "-E", "UTF8", "--locale=C", "--no-sync")
     try:
         server.run("initdb", "-D", "data", *options)
@@ -102,7 +102,8 @@ def _owner() -> str | None:
     return "postgres" if "postgres" in names else "nobody"
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port of this machine that nobody listens on right now."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

@@ -9,7 +9,8 @@ import pyarrow as pa
 import pytest
 from scipy.special import expit
 
-from mqlml.learning.encoder import Encoder, fit_encoder, mask_levels
+from mqlml.learning.encoder import Encoder, mask_levels
+from mqlml.learning.encoder_fit import fit_encoder
 from mqlml.learning.logistic import Logistic, fit_logistic
 from mqlml.learning.newcomers import Newcomer, fit_newcomers, newcomer_rows
 from mqlml.tape.features import Attribute, FeatureSet
@@ -49,7 +50,9 @@ def fitted(*, demos_matter: bool) -> tuple[Encoder, Logistic, tuple[Newcomer, ..
     logistic = fit_logistic(matrix, won, strength=0.3, seed=0)
     names = encoder.without_others(table)
     assert names == ("lead.course",)
-    rules = fit_newcomers(matrix, won, encoder, open_features=names, logistic=logistic, seed=0)
+    rules = fit_newcomers(
+        matrix, won, encoder, open_features=names, group=np.arange(len(won)), logistic=logistic, seed=0
+    )
     return encoder, logistic, rules
 
 
@@ -63,12 +66,29 @@ def test_fit_newcomers_when_levels_contradict_each_other_then_little_is_said_of_
     assert 0.0 <= rules[0].slope < 0.8
 
 
+def test_fit_newcomers_when_fits_of_few_rows_are_too_bold_then_levels_are_not_blamed() -> None:
+    table, won = leads(demos_matter=False)
+    table, won = table.slice(0, 400), won[:400]
+    encoder = fit_encoder(table, FEATURES.features, lead=np.arange(400), min_leads=5)
+    noise = np.random.default_rng(1).normal(size=(400, 60))
+    matrix = np.hstack([encoder.transform(table), noise])
+    logistic = fit_logistic(matrix, won, strength=30.0, seed=0)
+    group = np.arange(400)
+    assert (
+        fit_newcomers(matrix, won, encoder, open_features=("lead.course",), group=group, logistic=logistic, seed=0)
+        == ()
+    )
+
+
 def test_fit_newcomers_when_other_was_taught_by_rare_levels_then_there_is_no_rule() -> None:
     table, won = leads(demos_matter=True)
     encoder = fit_encoder(table, FEATURES.features, lead=np.arange(N), min_leads=20)
     matrix = encoder.transform(table)
     logistic = fit_logistic(matrix, won, strength=0.3, seed=0)
-    assert fit_newcomers(matrix, won, encoder, open_features=(), logistic=logistic, seed=0) == ()
+    assert (
+        fit_newcomers(matrix, won, encoder, open_features=(), group=np.arange(len(won)), logistic=logistic, seed=0)
+        == ()
+    )
 
 
 def test_fit_newcomers_when_there_are_few_levels_then_a_new_one_has_the_base_rate_in_the_models_order() -> None:
@@ -78,7 +98,10 @@ def test_fit_newcomers_when_there_are_few_levels_then_a_new_one_has_the_base_rat
     encoder = fit_encoder(table, FEATURES.features, lead=np.arange(len(won)), min_leads=20)
     matrix = encoder.transform(table)
     logistic = fit_logistic(matrix, won, strength=0.3, seed=0)
-    (rule,) = fit_newcomers(matrix, won, encoder, open_features=("lead.course",), logistic=logistic, seed=0)
+    group = np.arange(len(won))
+    (rule,) = fit_newcomers(
+        matrix, won, encoder, open_features=("lead.course",), group=group, logistic=logistic, seed=0
+    )
     own = np.array([2.0, -3.0, 0.0])
     assert expit(rule.log_odds(own)) == pytest.approx(won.mean(), abs=1e-11)
     assert np.argsort(expit(rule.log_odds(own))).tolist() == [1, 2, 0]

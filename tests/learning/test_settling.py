@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -62,10 +63,26 @@ def test_settle_when_the_rows_learned_from_were_won_more_often_then_the_level_is
     assert moved.calibrator.intercept == pytest.approx(plain.calibrator.intercept - 0.4)
 
 
+def scored(familiar: np.ndarray) -> Scored:
+    """A forward test of well-calibrated scores, but for leads with a level never seen, whose scores are upside down."""
+    raw = np.where(familiar, RAW, -RAW)
+    own = Round("test", NONE, NONE, 0)
+    return Scored(own, np.arange(N), fit(), Halves(raw, raw, WON), np.full(N, -1), base=0.3, familiar=familiar)
+
+
+def test_settle_when_a_test_holds_levels_never_seen_then_they_do_not_turn_the_slope_of_everybody_else() -> None:
+    half = np.arange(N) % 2 == 0
+    misled = replace(scored(half), familiar=np.ones(N, dtype=bool))
+    slope = {
+        name: settle(history(timing="none"), fit(), [test], recipe=RECIPE).slope_on_later_leads
+        for name, test in (("told apart", scored(half)), ("misled", misled))
+    }
+    assert slope["told apart"] == pytest.approx(1.0, abs=0.05)
+    assert slope["misled"] < 0.7
+
+
 def test_known_at_when_labels_were_not_known_yet_then_they_teach_nothing() -> None:
-    test = Scored(
-        Round("test", NONE, NONE, 0), np.arange(N), fit(), Halves(RAW, RAW, WON), np.full(N, np.nan), base=0.3
-    )
+    test = scored(np.ones(N, dtype=bool))
     assert known_at(None, history(), [test]) == []
     (kept,) = known_at(1_000, history(known=np.arange(N) + 400), [test])
     assert kept.row.tolist() == list(range(601))

@@ -8,11 +8,12 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
-# Imports once, then writes in a child of its own whenever a line says the run's number.
+# Imports once, then writes in a child of its own whenever a line says the run's number. A line may go on with a module,
+# a function, "before" or "after", and a number: the child kills itself there when the function is called so often.
 FORKS = """
-import os, sys
+import importlib, os, signal, sys
 from datetime import UTC, datetime
 import pyarrow as pa
 import duckdb
@@ -30,10 +31,25 @@ def batches(run):
             pa.array([march] * n, schema.field("as_of").type), pa.array([float(run)] * n),
             pa.array(["m1"] * n), pa.array(["p1"] * n)], schema=schema)
 
+def die(module, name, when, number):
+    place = importlib.import_module(module)
+    real, calls = getattr(place, name), []
+    def dying(*arguments, **named):
+        calls.append(1)
+        if when == "before" and len(calls) == int(number):
+            os.kill(os.getpid(), signal.SIGKILL)
+        result = real(*arguments, **named)
+        if when == "after" and len(calls) == int(number):
+            os.kill(os.getpid(), signal.SIGKILL)
+        return result
+    setattr(place, name, dying)
+
 for line in sys.stdin:
-    run = line.strip()
+    run, *point = line.split()
     child = os.fork()
     if child == 0:
+        if point:
+            die(*point)
         manifest = {"as_of": march, "model_version": "m1", "policy_version": "p1", "run": run}
         write_scores(batches(run), schema, out, manifest=manifest)
         os._exit(0)
@@ -78,3 +94,21 @@ def kill_runs(
         check(-1)
         stdin.close()
     return ended
+
+
+def kill_at(out: str, points: Sequence[str], rows: int, *, check: Callable[[int], None]) -> None:
+    """Write run 0 whole, have each run 1, 2, ... die at its point, and let a last one, -1, finish.
+
+    A point is ``"module function before|after number"``. Every run must die; ``check`` looks at what lies there then.
+    """
+    command = [sys.executable, "-c", FORKS, out, str(rows)]
+    with subprocess.Popen(command, stdin=-1, stdout=-1, text=True, bufsize=1) as forks:
+        assert forks.stdin is not None
+        assert forks.stdout is not None
+        for number, point in [(0, ""), *enumerate(points, 1), (-1, "")]:
+            forks.stdin.write(f"{number} {point}\n")
+            forks.stdout.readline()
+            code = int(forks.stdout.readline())
+            assert code == (-signal.SIGKILL if point else 0), f"{point}: {code}"
+            check(number)
+        forks.stdin.close()

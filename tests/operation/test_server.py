@@ -6,7 +6,7 @@ import json
 from datetime import UTC, datetime
 
 import pytest
-from operation.killing import kill_runs
+from operation.killing import kill_at, kill_runs
 from operation.test_sinks import KEY, MARCH, SCHEMA, batch
 from postgres_server import ESCAPED, PASSWORD
 
@@ -15,6 +15,7 @@ from mqlml.operation.sinks import write_scores
 
 pytestmark = pytest.mark.engine
 
+BOTH = ("before", "after")
 MANIFEST = {"as_of": MARCH, "model_version": "m1", "policy_version": "p1", "rows_in": 3}
 
 
@@ -121,12 +122,20 @@ def check_whole(url, number, rows):
     assert found == [(float(told), rows, rows)], f"kill {number}"
 
 
+def test_write_scores_when_killed_at_a_named_point_then_postgres_holds_one_whole_run(url):
+    """Around the staging of the rows, and before and after each of the two tables is written in the transaction."""
+    module = "mqlml.history.postgres.upserting"
+    points = [f"{module} {name} {when} {n}" for name in ("check_staged", "_write") for n in (1, 2) for when in BOTH]
+    kill_at(url, points, 1_500, check=lambda n: check_whole(url, n, 1_500))
+
+
 def test_write_scores_when_killed_then_postgres_holds_one_whole_run(url):
-    ended = kill_runs(url, 5, 3_000, share=lambda n: n / 6, check=lambda n: check_whole(url, n, 3_000))
-    assert len(ended) == 5
+    ended = kill_runs(url, 20, 1_500, share=lambda n: n / 20, check=lambda n: check_whole(url, n, 1_500))
+    assert len(ended) == 20
 
 
 @pytest.mark.slow
 def test_write_scores_when_killed_200_times_then_postgres_holds_one_whole_run(url):
     ended = kill_runs(url, 200, 20_000, share=lambda n: (n % 41) / 40, check=lambda n: check_whole(url, n, 20_000))
     assert ended.count(0) < 150  # most were killed on the way
+    print(f"postgresql: {len(ended)} signals, {len(ended) - ended.count(0)} runs ended by them")  # noqa: T201

@@ -45,7 +45,11 @@ def _one(module: str, right: str, wrong: str, *, leaks: bool = False) -> Mistake
     return Mistake((Edit(module, right, wrong),), leaks)
 
 
-_ORDER = 'ORDER = "key, time, kind, lead, type, asset, channel, value NULLS FIRST, known"'
+_BY_KIND = "sign = _sign(rows.kind, a, b)"
+_BY_TYPE = """\
+    if sign == 0:
+        sign = _sign(rows.type, a, b)
+"""
 _DERIVE = "        derive(tape, recipe, state, lead, now)\n"
 _LIFETIME = """\
         mine = (tape.kind == EVENT) & (tape.key == tape.key[i]) & (tape.lead == lead)
@@ -57,7 +61,7 @@ _MONTH_US = 30 * 86_400_000_000
 MISTAKES = {
     "facts at the very moment of the mark count": Mistake(
         (
-            Edit("rows", _ORDER, _ORDER.replace("kind", "kind DESC")),
+            Edit("ordering", _BY_KIND, _BY_KIND.replace("a, b", "b, a")),
             Edit("lead_state", "late = me.known >= now", "late = me.known > now"),
             Edit("lead_state", "if tape.known[i] < now:", "if tape.known[i] <= now:"),
         ),
@@ -83,7 +87,7 @@ MISTAKES = {
     "what is recorded of colleagues at the mark counts": _one(
         "colleagues", "tape.known[team.heap[0]] < now:", "tape.known[team.heap[0]] <= now:", leaks=True
     ),
-    "ties stand in the order in which they come": _one("rows", _ORDER, 'ORDER = "key, time, kind, lead"'),
+    "ties stand in the order in which they come": _one("ordering", _BY_TYPE, "    return sign\n"),
     "the first moment of a window is outside": _one(
         "lookback", "now - time > recipe.windows_us[w]", "now - time >= recipe.windows_us[w]"
     ),

@@ -13,8 +13,6 @@ from tape.mistakes import MISTAKES, Edit
 
 import mqlml
 
-pytestmark = pytest.mark.slow
-
 Complaints = dict[str, dict[str, str]]
 
 
@@ -34,18 +32,28 @@ def complaints() -> Complaints:
     return found
 
 
+@pytest.mark.slow
 def test_checks_when_the_kernel_is_right_then_nothing_is_said(complaints: Complaints) -> None:
     assert complaints[""] == {}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mistake", MISTAKES)
 def test_checks_when_a_mistake_is_made_then_it_is_noticed(complaints: Complaints, mistake: str) -> None:
     assert complaints[mistake]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mistake", [name for name, mistake in MISTAKES.items() if mistake.leaks])
 def test_checks_when_the_future_leaks_then_both_notice(complaints: Complaints, mistake: str) -> None:
     assert set(complaints[mistake]) == {"oracle", "future"}
+
+
+@pytest.mark.parametrize("edit", [edit for mistake in MISTAKES.values() for edit in mistake.edits])
+def test_edit_when_the_kernel_is_as_it_is_then_its_text_stands_there_once(edit: Edit) -> None:
+    source = Path(mqlml.__file__).parent / "tape" / f"{edit.module}.py"
+
+    assert edit.of(source.read_text("utf-8")) != source.read_text("utf-8")
 
 
 def test_mistakes_when_counted_then_at_least_twelve() -> None:

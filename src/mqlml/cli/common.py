@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mqlml import __version__
+from mqlml.cli.log import begin_log, log_event, log_result, steps, tell
 from mqlml.errors import UsageError
 
 if TYPE_CHECKING:
@@ -26,7 +27,8 @@ __all__ = [
     "json_option",
     "load",
     "model_option",
-    "quiet",
+    "place_of",
+    "steps",
     "tell",
     "tell_result",
     "tell_tables",
@@ -74,18 +76,27 @@ def engine_options(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.version_option(__version__, prog_name="mqlml")
 @click.option("-q", "--quiet", is_flag=True, help="No progress; only results and errors.")
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
-def cli(*, quiet: bool, debug: bool) -> None:
+@click.option(
+    "--log",
+    type=click.Choice(["plain", "json"]),
+    default="plain",
+    show_default=True,
+    envvar="MQLML_LOG",
+    show_envvar=True,
+    is_eager=True,
+    expose_value=False,
+    callback=lambda _context, _option, kind: begin_log(kind),
+    help="Messages on stderr: for people, or one JSON object a line.",
+)
+@click.pass_context
+def cli(context: click.Context, /, **_: bool) -> None:
     """Learn from won and lost leads who will convert, why, and whom to hand to sales.
 
     \b
     Example, a first tour:   mqlml demo
     Example, your own data:  mqlml init . && mqlml check && mqlml train && mqlml score --out scores.csv
     """
-
-
-def quiet() -> bool:
-    """Whether --quiet was given."""
-    return bool(click.get_current_context().find_root().params.get("quiet"))
+    log_event("started", f"mqlml {context.invoked_subcommand}", version=__version__)
 
 
 def load(path: str) -> Config:
@@ -111,6 +122,11 @@ def engine_of(
     return SparkEngine(SparkSettings(spark_master, dict(text.split("=", 1) for text in spark_conf), spark_folder))
 
 
+def place_of(text: str) -> Path | str:
+    """A path, or the address of a database as it is."""
+    return text if "://" in text else Path(text)
+
+
 def tell_tables(out: Path, tables: Mapping[str, int], *, as_json: bool) -> None:
     """Say what was written into a folder."""
     for name, rows in tables.items():
@@ -120,12 +136,8 @@ def tell_tables(out: Path, tables: Mapping[str, int], *, as_json: bool) -> None:
 
 def tell_result(facts: Mapping[str, Any], text: str, *, as_json: bool) -> None:
     """Print the result on stdout: the text, or one JSON object."""
+    log_result(facts)
     click.echo(json.dumps(facts, default=_plain, ensure_ascii=False) if as_json else text)
-
-
-def tell(text: str) -> None:
-    """Print a message on stderr."""
-    click.echo(text, err=True)
 
 
 def _plain(value: Any) -> Any:

@@ -17,7 +17,7 @@ from mqlml.cli.common import (
     json_option,
     load,
     model_option,
-    quiet,
+    steps,
     tell,
     tell_result,
 )
@@ -41,8 +41,7 @@ def train(*, config_path: str, as_of: str | None, as_json: bool, **engine: Any) 
     """
     from mqlml.workflows.training import train as run
 
-    progress = show.progress(quiet=quiet())
-    with progress:
+    with steps() as progress:
         done = run(load(config_path), as_of=as_of, engine=engine_of(**engine), progress=progress)
     tell(show.trained(done.summary, done.notes))
     tell(f"Report: {done.report}\nBundle:")
@@ -90,8 +89,7 @@ def backtest(
     """
     from mqlml.workflows.backtesting import backtest as run
 
-    progress = show.progress(quiet=quiet())
-    with progress:
+    with steps() as progress:
         done = run(
             load(config_path),
             out=out,
@@ -142,8 +140,8 @@ def threshold(
     Rules given here replace those of the policy in force; its other rules stay. Nothing changes without --set.
 
     \b
-    Examples: mqlml threshold --capacity 120
-              mqlml threshold --cost 80 --value 4000 --set --author "A. Lee" --reason "new day rate"
+    Example: mqlml threshold --capacity 120
+             mqlml threshold --cost 80 --value 4000 --set --author "A. Lee" --reason "new day rate"
     """
     from mqlml.workflows.thresholds import threshold as run
 

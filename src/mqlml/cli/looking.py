@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from mqlml import show
-from mqlml.cli.common import as_of_option, config_option, json_option, load, quiet, tell_result, tell_tables
+from mqlml.cli.common import as_of_option, config_option, json_option, load, steps, tell_result, tell_tables
 from mqlml.errors import DataRefused
 
 __all__ = ["COMMANDS"]
@@ -29,8 +29,7 @@ def sample(*, leads: int, seed: int, out: Path, as_json: bool) -> None:
     """
     from mqlml.history.sample import write_sample
 
-    progress = show.progress(quiet=quiet())
-    with progress:
+    with steps() as progress:
         progress.begin(f"Writing a history of {leads:,} leads", leads)
         tables = write_sample(out, leads=leads, seed=seed, progress=lambda done, _: progress.reach(done))
     tell_tables(out, tables, as_json=as_json)
@@ -47,12 +46,15 @@ def example(*, name: str, source: Path | None, out: Path, as_json: bool) -> None
     Without --source it says where to get the data.
 
     \b
+<<<<<<< HEAD
     Example: mqlml example oulad --source downloads/oulad --out oulad
+=======
+    Example: mqlml example oulad --source downloads --out oulad
+>>>>>>> main
     """
     from mqlml.history.examples import write_example
 
-    progress = show.progress(quiet=quiet())
-    with progress:
+    with steps() as progress:
         progress.begin(f"Converting {name}")
         tables = write_example(name, source=source, out=out)
     tell_tables(out, tables, as_json=as_json)
@@ -77,8 +79,7 @@ def check(*, config_path: str, as_of: str | None, previous: Path | None, as_json
     """
     from mqlml.workflows.checking import check as run
 
-    progress = show.progress(quiet=quiet())
-    with progress:
+    with steps() as progress:
         progress.begin("Checking the history")
         found = run(load(config_path), as_of=as_of, previous=previous)
     tell_result(found, show.check(found, shlex.quote(config_path)), as_json=as_json)

@@ -16,7 +16,7 @@ from mqlml.cli.common import (
     engine_options,
     json_option,
     load,
-    quiet,
+    steps,
     tell,
     tell_result,
 )
@@ -61,8 +61,7 @@ def compare(
     """
     from mqlml.workflows.comparing import compare as run
 
-    progress = show.progress(quiet=quiet())
-    with progress:
+    with steps() as progress:
         found = run(
             load(config_path),
             old,
@@ -107,8 +106,7 @@ def promote(
     """
     from mqlml.workflows.promoting import promote as run
 
-    progress = show.progress(quiet=quiet())
-    with progress:
+    with steps() as progress:
         found = run(
             load(config_path),
             model,
@@ -160,8 +158,7 @@ def retrain(*, config_path: str, as_of: str | None, as_json: bool, **engine: Any
     """
     from mqlml.workflows.promoting import retrain as run
 
-    progress = show.progress(quiet=quiet())
-    with progress:
+    with steps() as progress:
         found = run(load(config_path), as_of=as_of, at=_now(), engine=engine_of(**engine), progress=progress)
     tell(show.retrained(found))
     tell_result(found, found["bundle"], as_json=as_json)

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from mqlml import show
-from mqlml.cli.common import config_option, json_option, load, model_option, quiet, tell_result
+from mqlml.cli.common import config_option, json_option, load, model_option, steps, tell_result
 
 __all__ = ["COMMANDS"]
 
@@ -77,8 +77,7 @@ def demo(*, leads: int, seed: int, out: Path, as_json: bool) -> None:
     """
     from mqlml.workflows.demonstrating import demonstrate
 
-    progress = show.progress(quiet=quiet())
-    with progress:
+    with steps() as progress:
         done = demonstrate(out, leads=leads, seed=seed, progress=progress)
     facts = {
         "folder": str(done.folder),

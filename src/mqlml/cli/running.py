@@ -5,13 +5,15 @@ from __future__ import annotations
 import signal
 import sys
 import traceback
+import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
-from mqlml.cli import criteria, learning, looking, operating, promoting, reading, scoring, starting
-from mqlml.cli.common import cli, tell
+from mqlml.cli import collecting, criteria, learning, looking, operating, promoting, reading, scoring, starting
+from mqlml.cli.common import cli
+from mqlml.cli.log import log_end, log_error, new_run, tell
 from mqlml.errors import DataRefused, EngineError, MqlError
 
 if TYPE_CHECKING:
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["main"]
 
-for _commands in (criteria, learning, looking, operating, promoting, reading, scoring, starting):
+for _commands in (collecting, criteria, learning, looking, operating, promoting, reading, scoring, starting):
     for _command in _commands.COMMANDS:
         cli.add_command(_command)
 
@@ -38,43 +40,56 @@ def main(arguments: Sequence[str] | None = None) -> int:
     arguments = sys.argv[1:] if arguments is None else list(arguments)
     previous = _on_sigterm(_stop)
     _Terminated.seen = False
+    new_run()
+    try:
+        with warnings.catch_warnings():
+            code = _run(arguments)
+            log_end(code)
+            return code
+    except BrokenPipeError:
+        return _pipe_closed()
+    finally:
+        _on_sigterm(previous)
+
+
+def _run(arguments: list[str]) -> int:
+    """Run a command, say what stopped it, and return the exit code."""
     try:
         result = cli.main(arguments, prog_name="mqlml", standalone_mode=False)
         return result if isinstance(result, int) else 0
     except click.exceptions.Exit as end:
         return end.exit_code
     except click.ClickException as error:
-        tell(f"mqlml: {error.format_message()} Run 'mqlml --help' for help.")
-        return 2
+        return _failed(error, f"mqlml: {error.format_message()} Run 'mqlml --help' for help.", 2, arguments)
     except (KeyboardInterrupt, click.Abort):
         return _told(130)
     except _Terminated:
         return _told(143)
     except BrokenPipeError:
-        return _pipe_closed()
-    except MqlError as error:
-        if (code := _stopped(error)) is not None:
-            return _told(code)
-        if "--debug" in arguments:
-            traceback.print_exc()
-        tell(_one_line_each(error))
-        return error.exit_code
-    except OSError as error:
-        if "--debug" in arguments:
-            traceback.print_exc()
-        tell(f"mqlml: {error}. Nothing half-written was kept; running again is safe.")
-        return EngineError.exit_code
+        raise
     except Exception as error:  # noqa: BLE001 - the last resort turns a bug into its exit code
         if (code := _stopped(error)) is not None:
             return _told(code)
-        if "--debug" in arguments:
-            traceback.print_exc()
-        tell(
-            f"mqlml: a bug in mqlml: {type(error).__name__}: {error}. Run again with --debug and report what it shows."
-        )
-        return 1
-    finally:
-        _on_sigterm(previous)
+        text, code = _said(error)
+        return _failed(error, text, code, arguments)
+
+
+def _said(error: Exception) -> tuple[str, int]:
+    """What is said of an error, and its exit code."""
+    if isinstance(error, MqlError):
+        return _one_line_each(error), error.exit_code
+    if isinstance(error, OSError):
+        return f"mqlml: {error}. Nothing half-written was kept; running again is safe.", EngineError.exit_code
+    bug = f"a bug in mqlml: {type(error).__name__}: {error}"
+    return f"mqlml: {bug}. Run again with --debug and report what it shows.", 1
+
+
+def _failed(error: Exception, text: str, code: int, arguments: list[str]) -> int:
+    if "--debug" in arguments and not isinstance(error, click.ClickException):
+        traceback.print_exc()
+    tell(text)
+    log_error(error, exit_code=code)
+    return code
 
 
 def _on_sigterm(handler: Any) -> Any:

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from mqlml import show
-from mqlml.cli.common import json_option, quiet, tell_result
+from mqlml.cli.common import json_option, steps, tell_result
 from mqlml.errors import DataRefused, EngineError
 
 __all__ = ["COMMANDS"]
@@ -43,8 +43,7 @@ def init(*, place: str, out: Path | None, force: bool, tables_only: bool, as_jso
     """
     from mqlml.workflows.initialising import Wishes, initialise
 
-    progress = show.progress(quiet=quiet())
-    with progress:
+    with steps() as progress:
         progress.begin("Looking at the exports")
         done = initialise(place, wishes=Wishes(**wishes), out=out, force=force, tables_only=tables_only).to_dict()
     tell_result(done, show.started(done), as_json=as_json)

@@ -38,13 +38,21 @@ class Source(Section):
     """
 
     path: str
+    """Parquet, CSV or DuckDB file, or ``postgresql://user@host/database#table``."""
     table: str | None = None
+    """Table inside a database; needed where it holds several."""
     query: str | None = None
+    """``SELECT`` whose rows are read instead of a table of PostgreSQL."""
     delimiter: Annotated[str, Field(min_length=1, max_length=1)] = ","
+    """Separator of a CSV file."""
     encoding: Literal["utf-8", "utf-16", "latin-1"] = "utf-8"
+    """Encoding of a CSV file."""
     decimal: Literal[".", ","] = "."
+    """Decimal sign of numbers written as text."""
     timestamp_format: str | None = None
+    """How times written as text are read, such as ``%d.%m.%Y %H:%M``; absent: ISO 8601."""
     max_quarantined_share: Annotated[float, Field(ge=0, le=1)] = 0.01
+    """Share of the rows, 0 to 1, that may be set aside before the file is refused."""
     _whole: tuple[str, str] = PrivateAttr(("", ""))
 
     @model_validator(mode="after")

@@ -30,11 +30,17 @@ class Condition(Section):
     """
 
     column: str | None = None
+    """Column of the leads, or a field of ``[history]``."""
     op: Operator = "="
+    """How column and ``value`` are compared."""
     value: Comparable | Annotated[tuple[Comparable, ...], Strict(False)] | None = None
+    """What the column is compared with; a list for ``in`` and ``not in``."""
     event: str | None = None
+    """Event type, instead of a column; ``any`` is every type."""
     at_least: Annotated[int, Field(ge=1)] = 1
+    """Least number of such events."""
     window_days: Annotated[int, Field(ge=1)] | None = None
+    """Days in which they count; absent: ever."""
 
     @model_validator(mode="after")
     def _one_condition(self) -> Self:
@@ -77,6 +83,7 @@ class PresentCondition(Condition):
     """
 
     points: float = 1.0
+    """Points for a lead that meets the condition; may be negative."""
 
 
 class HardRule(Section):
@@ -92,9 +99,13 @@ class HardRule(Section):
     """
 
     name: Annotated[str, Field(min_length=1, max_length=60)]
+    """What scores and reports call the rule."""
     when: Annotated[tuple[Condition, ...], Strict(False)] = ()
+    """One condition, or a list of which all must hold."""
     stage: str | None = None
+    """Stage of ``[stages]`` that a lead has entered, instead of ``when``."""
     then: Literal["never", "always", "sales-ready"]
+    """What becomes of the lead: kept from sales, handed over, or left to sales without being an MQL."""
 
     @field_validator("when", mode="before")
     @classmethod
@@ -113,53 +124,64 @@ class HardRule(Section):
 class Policy(Section):
     """``[policy]``: how chances become MQLs; rules combine, the strictest threshold holds.
 
-    ``capacity_per_week`` is the most MQLs of a usual week. ``cost`` (of working an MQL) and ``value`` (of a win) ask
-    for a chance of cost / value; ``value = "learned"`` takes the mean value of won leads of each source,
-    ``value_column`` a column of the leads. ``precision`` is a win rate of MQLs that is certified with ``confidence``;
-    it needs ``[model] refit = false``. ``recall`` is the share of wins to keep, ``floor`` the least chance of an MQL.
-    ``unit`` says whether leads or accounts are counted. Without any rule one fifth of the leads is handed over
-    (``share``).
-
-    How MQLs are chosen today is what the model is compared with: ``present_dates`` (a column of the leads with the
-    moment a lead became an MQL), ``present_stage`` (the stage that means MQL), ``present_score`` (a field of
-    ``[history]`` that holds the score over time) or ``present`` (conditions with points); ``present_from`` is the
-    least score or points of an MQL. With none of them the hand-overs are taken.
-
-    How the threshold is applied over time (docs/handing-over.md) is read at every scoring: a lead on the list stays
-    until its chance falls below ``stay_at`` times the threshold, and at least ``min_days``; a lead that sales rejected
-    is not handed over again for ``retry_days`` unless it acts anew; ``min_fit`` is the least fit grade of a new MQL;
-    ``per_account`` new MQLs of an account a week, or with ``unit = "account"`` one contact of it at a time;
-    ``backlog_per_week`` of the leads that wait above the line are released beside the weekly capacity;
-    ``capacities`` give each value of the column ``capacity_by`` its own; ``control_per_week`` leads below the line are
-    handed over on purpose, drawn with ``salt``; ``rules`` are decided beside the model.
+    Without any rule one fifth of the leads is handed over (``share``). The model is compared with how MQLs are chosen
+    today: ``present_dates``, ``present_stage``, ``present_score`` or ``present`` say so, else the hand-overs
+    (docs/present-rule.md). From ``stay_at`` to ``rules`` the settings are read at every scoring
+    (docs/handing-over.md).
     """
 
     capacity_per_week: Annotated[int, Field(ge=1)] | None = None
+    """Most MQLs of a usual week."""
     cost: Annotated[float, Field(gt=0)] | None = None
+    """Cost of working an MQL; an MQL needs a chance of cost / value."""
     value: float | str | None = None
+    """What a win is worth: a number, or ``learned`` from won leads by source."""
     value_column: Annotated[str, Field(min_length=1)] | None = None
+    """Column of the leads with what a win of each is worth."""
     precision: Annotated[float, Field(gt=0, lt=1)] | None = None
+    """Win rate of MQLs to certify; needs ``[model] refit = false``."""
     confidence: Annotated[float, Field(ge=0.5, lt=1)] = 0.9
+    """Confidence of that certificate."""
     recall: Annotated[float, Field(gt=0, lt=1)] | None = None
+    """Share of the wins to keep."""
     floor: Annotated[float, Field(gt=0, lt=1)] | None = None
+    """Least chance of an MQL."""
     unit: Literal["lead", "account"] = "lead"
+    """Whether leads or accounts are counted."""
     share: Annotated[float, Field(gt=0, lt=1)] = 0.2
+    """Share of the leads to hand over, where no other rule is set."""
     stay_at: Annotated[float, Field(gt=0, le=1)] = 0.8
+    """A lead on the list leaves it below this share of the threshold."""
     min_days: Annotated[int, Field(ge=0, le=365)] = 7
+    """Days that a lead stays on the list at least."""
     retry_days: Annotated[int, Field(ge=0, le=3650)] = 90
+    """Days before a lead that sales rejected is handed over again, unless it acts anew."""
     min_fit: Literal["A", "B", "C"] | None = None
+    """Least fit grade of a new MQL."""
     per_account: Annotated[int, Field(ge=1)] | None = None
+    """New MQLs of one account a week."""
     backlog_per_week: Annotated[int, Field(ge=0)] = 0
+    """Waiting leads to release each week beside the capacity."""
     capacity_by: str | None = None
+    """Column of the leads that ``capacities`` go by, such as a region."""
     capacities: dict[str, Annotated[int, Field(ge=0)]] = Field(default_factory=dict)
+    """Most MQLs a week for each value of that column; ``other`` for the rest."""
     control_per_week: Annotated[int, Field(ge=0)] = 0
+    """Leads below the line handed over on purpose each week."""
     salt: str = "mqlml"
+    """Text that the draw of control leads is made with; another one draws others."""
     rules: Annotated[tuple[HardRule, ...], Strict(False)] = ()
+    """``[[policy.rules]]``: what is decided beside the model; the first that holds counts."""
     present_dates: str | None = None
+    """Column of the leads with the moment a lead became an MQL by the present rule."""
     present_stage: str | None = None
+    """Stage of ``[stages]`` that means MQL by the present rule."""
     present_score: str | None = None
+    """Field of ``[history]`` that holds the present score over time."""
     present: Annotated[tuple[PresentCondition, ...], Strict(False)] = ()
+    """``[[policy.present]]``: the present rule as conditions with points."""
     present_from: float | None = None
+    """Least present score, or points, of an MQL."""
 
     @classmethod
     def of(cls, settings: dict[str, Any]) -> Policy:

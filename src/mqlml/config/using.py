@@ -25,11 +25,17 @@ class Handoff(Section):
     """
 
     folder: Annotated[str, Field(min_length=1)] | None = None
+    """Folder for the lists, written with every scoring; absent: only with ``--handoff``."""
     preset: Literal["mqlml", "salesforce", "hubspot", "dynamics365"] = "mqlml"
+    """Whose names the columns have."""
     recipient: str | None = None
+    """Column of the leads; one file for each of its values."""
     consent: str | None = None
+    """Column of the leads that says who may be written to; carried along."""
     columns: Names = ()
+    """Columns of the leads to carry along."""
     names: dict[str, Annotated[str, Field(min_length=1)]] = Field(default_factory=dict)
+    """Other names for single columns."""
 
     @property
     def carried(self) -> tuple[str, ...]:
@@ -42,6 +48,7 @@ class CriteriaFile(Section):
     """``[criteria]``: what marketing and sales decided on the criteria, as the report lets them download it."""
 
     path: str = "criteria.toml"
+    """File with the decisions on criteria; read where it is there."""
 
 
 class Review(Section):
@@ -52,9 +59,13 @@ class Review(Section):
     """
 
     owner: Annotated[str, Field(min_length=1, max_length=120)] | None = None
+    """Who answers for the MQL definition."""
     review_every_days: Annotated[int, Field(ge=1, le=3650)] = 90
+    """Days after the training's ``--as-of`` until it is looked at again."""
     follow_up_days: Annotated[float, Field(gt=0, le=365)] | None = None
+    """Days within which sales first touches an MQL."""
     rejection_reasons: Names = ()
+    """Reasons for which sales may reject one."""
 
 
 class Promotion(Section):
@@ -67,10 +78,15 @@ class Promotion(Section):
     """
 
     weeks: Annotated[int, Field(ge=1, le=104)] = 13
+    """Newest weeks with known outcomes that both models are compared on."""
     worse_by_at_most: Annotated[float, Field(ge=0, lt=1)] = 0.02
+    """How much higher the challenger's log loss may be, as a share of the champion's."""
     observed_over_expected: Annotated[tuple[float, float], Strict(False)] = (0.8, 1.25)
+    """Bounds of won leads for each one promised."""
     slope: Annotated[tuple[float, float], Strict(False)] = (0.7, 1.4)
+    """Bounds of the calibration slope."""
     automatic: bool = False
+    """Whether ``mqlml retrain`` promotes a challenger that passes every gate."""
 
     @field_validator("observed_over_expected", "slope")
     @classmethod
@@ -84,13 +100,15 @@ class Wording(Section):
     """``[reasons]``: the file with the words that reasons, reports and cards use instead of keys."""
 
     vocabulary: str = "words.toml"
+    """File with the words that reasons, reports and cards use; read where it is there."""
 
 
 class Output(Section):
     """``[output]``: where bundles and the MLflow store live; ``name`` is that of experiment and model in MLflow.
 
     The first of ``scores`` is where ``mqlml score`` writes without ``--out``. ``mqlml forget`` looks at all of them,
-    and at the folders ``backtests``.
+    and at the folders ``backtests``. In the folder ``state`` it keeps the events that it has read, so that the next
+    scoring reads only files that are new in the folder ``[events] path``.
 
     Examples
     --------
@@ -99,9 +117,15 @@ class Output(Section):
     """
 
     models: str = "models"
+    """Folder of bundles, champion and the default MLflow store."""
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._-]{0,63}$")] = "mqlml"
+    """Name of experiment and registered model in MLflow."""
     scores: Names = ()
+    """Files, folders or tables of scores: the first is written without ``--out``."""
     backtests: Names = ("backtest",)
+    """Folders of backtests that ``mqlml forget`` searches."""
+    state: Annotated[str, Field(min_length=1)] | None = None
+    """Folder of events read before: a scoring reads only new files of the folder ``[events] path``; absent: all."""
     _whole: tuple[str, ...] = PrivateAttr(())
 
     @model_validator(mode="after")

@@ -150,7 +150,7 @@ def _needs_no_repair(typed: Typed, mapped: Mapped, groups: list[dict[str, Any]])
 
 def _make_relation(session: Session, typed: Typed, mapped: Mapped, *, clean: bool, suppressed: bool) -> None:
     has_old = str(mapped.columns.get("old_value") is not None).lower()
-    constant = f", {has_old} AS has_old_value" if typed.table == "changes" else ""
+    constant = f", {has_old} AS has_old_value" if typed.table in ("changes", "collected") else ""
     conditions = [] if clean else [f"{quoted(FAULT)} IS NULL"]
     if suppressed:
         conditions.append("lead_id NOT IN (SELECT lead_id FROM raw.suppressed)")

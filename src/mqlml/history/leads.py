@@ -20,9 +20,11 @@ from mqlml.history.twins import refuse_conflicts
 from mqlml.history.typed import Typed, type_table
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import pyarrow as pa
 
-    from mqlml.config import Config
+    from mqlml.config import Config, Leads
     from mqlml.history.files import Raw
     from mqlml.history.findings import Findings
     from mqlml.history.session import Session
@@ -234,6 +236,21 @@ def _account(session: Session, findings: Findings, rows: LeadRows, *, used: int)
     if not used:
         findings.note(f"{raw.file}: no lead is left to look at.")
     findings.accounts.append(TableAccount("leads", raw.file, raw.rows_in, used, rows.quarantined, skipped))
+
+
+def as_delivered(leads: Leads, path: Path) -> Leads:
+    """Another file of the leads, of which every row counts and no column has a role but ids and creation."""
+    plain = {"where": None, "known_at_creation": (), "state": (), "exclude": (), "sensitive": (), "order": None}
+    return leads.model_copy(update={**plain, "budget": None, "authority": None, "path": str(path.resolve())})
+
+
+def only_columns(leads: Leads, raw: Raw, kinds: Mapping[str, AttributeKind] | None) -> Leads:
+    """Leave out columns that nobody asks for: all but ``kinds``, or those that are sensitive."""
+    own = {leads.id, leads.created_at, leads.account_id}
+    other = raw.columns if kinds is not None else leads.sensitive
+    left_out = (*leads.exclude, *(name for name in other if name not in (kinds or ()) and name not in own))
+    roles = {"known_at_creation": (), "state": (), "sensitive": (), "budget": None, "authority": None}
+    return leads.model_copy(update={**roles, "exclude": left_out})
 
 
 def _note_ids(session: Session, findings: Findings, file: str) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -11,8 +11,10 @@ import duckdb
 from mqlml.config import Policy, Snapshots
 from mqlml.errors import DataRefused, EngineError, Problem, shown
 from mqlml.history.carried import keep_columns
+from mqlml.history.collected import open_collected, read_collected
 from mqlml.history.columns import map_source
 from mqlml.history.contract import HANDOVERS, History
+from mqlml.history.eventfolder import open_folder, read_folder
 from mqlml.history.facts import (
     CHANGES,
     EVENTS,
@@ -27,7 +29,7 @@ from mqlml.history.facts import (
 from mqlml.history.files import CATALOGUE, Raw, open_source
 from mqlml.history.findings import Findings
 from mqlml.history.identities import read_links, read_suppressed
-from mqlml.history.leads import finish_leads, read_leads
+from mqlml.history.leads import as_delivered, finish_leads, only_columns, read_leads
 from mqlml.history.outcomes import OUTCOMES, outcome_columns, plan_outcomes, read_outcomes
 from mqlml.history.remote import open_events, read_events
 from mqlml.history.session import Session
@@ -40,9 +42,10 @@ if TYPE_CHECKING:
 
     from mqlml.config import Config, Source
     from mqlml.history.attributes import AttributeKind
+    from mqlml.history.kept import Kept
     from mqlml.history.remote import RemoteReader
 
-ORDER = ("leads", "outcomes", "events", "changes", "stages", "handovers", "links", "spend", "suppress")
+ORDER = ("leads", "outcomes", "events", "changes", "collected", "stages", "handovers", "links", "spend", "suppress")
 """Tables in the order of the accounts."""
 
 _FACTS = {
@@ -54,7 +57,11 @@ _SECTIONS = ("leads", "links", "suppress", "outcomes", "events", "history", "sta
 
 
 def read_history(
-    config: Config, *, kinds: Mapping[str, AttributeKind] | None = None, remote: RemoteReader | None = None
+    config: Config,
+    *,
+    kinds: Mapping[str, AttributeKind] | None = None,
+    remote: RemoteReader | None = None,
+    kept: Kept | None = None,
 ) -> History:
     """Read, type and check every table of a configuration.
 
@@ -66,6 +73,8 @@ def read_history(
         codes was text when today's few rows all look like numbers.
     remote : RemoteReader, optional
         Reads the events, and any table of its catalogue, in place of DuckDB.
+    kept : Kept, optional
+        Events that earlier runs have read; only files that are new are read, and kept too.
 
     Returns
     -------
@@ -83,7 +92,7 @@ def read_history(
     """
     session = Session.open()
     try:
-        return _read(session, Findings(), config, kinds, remote)
+        return _read(session, Findings(), config, kinds, remote, kept)
     except duckdb.Error as error:
         raise _as_ours(error, session) from error
     except BaseException:
@@ -91,16 +100,19 @@ def read_history(
         raise
 
 
-def read_extract(config: Config, path: Path, *, kinds: Mapping[str, AttributeKind]) -> tuple[pa.Table, pa.Table]:
-    """Read the same leads from another file of the same form, such as last month's extract.
+def read_extract(
+    config: Config, path: Path | None = None, *, kinds: Mapping[str, AttributeKind] | None = None
+) -> tuple[pa.Table, pa.Table]:
+    """Read nothing but the leads, of today or from another file of the same form such as last month's extract.
 
     Parameters
     ----------
     config : Config
         Names the columns of ids and creation.
-    path : Path
-    kinds : mapping of str to {"number", "category"}
-        The attributes to read, where the file has them.
+    path : Path, optional
+        By default that of ``[leads]``, whose ``where`` and ``exclude`` hold then, and ``[suppress]`` too.
+    kinds : mapping of str to {"number", "category"}, optional
+        The attributes to read, where the file has them; by default all that are neither excluded nor sensitive.
 
     Returns
     -------
@@ -114,19 +126,20 @@ def read_extract(config: Config, path: Path, *, kinds: Mapping[str, AttributeKin
     """
     session, findings = Session.open(), Findings()
     try:
-        plain = {"where": None, "known_at_creation": (), "state": (), "exclude": (), "sensitive": (), "order": None}
-        plain |= {"budget": None, "authority": None}
-        leads = config.leads.model_copy(update={**plain, "path": str(path.resolve())})
-        raw = open_source(session, findings, section="leads", source=leads, root=config.root)
+        leads = config.leads if path is None else as_delivered(config.leads, path)
+        config = config.model_copy(update={"leads": leads, "snapshots": Snapshots(), "policy": Policy()})
+        raws = {"leads": open_source(session, findings, section="leads", source=leads, root=config.root)}
+        for section in ("links", "suppress"):
+            source: Source | None = getattr(config, section)
+            wanted = path is None and source is not None
+            raws[section] = _open(session, findings, section, source, config.root, None) if wanted and source else None
         session.harden()
-        read_suppressed(session, findings, None, source=None, timezone=None, linked=False)
+        _identities(session, findings, config, raws)
         rows = None
-        if raw is not None:
-            own = {leads.id, leads.created_at, leads.account_id}
-            unknown = tuple(name for name in raw.columns if name not in kinds and name not in own)
-            leads = leads.model_copy(update={"exclude": unknown})
-            bare = config.model_copy(update={"leads": leads, "snapshots": Snapshots(), "policy": Policy()})
-            rows = read_leads(session, findings, raw, config=bare, outcome_columns=(), kinds=kinds)
+        if (raw := raws["leads"]) is not None:
+            bare = config.model_copy(update={"leads": only_columns(leads, raw, kinds)})
+            taken = outcome_columns(config, raw) if path is None else ()
+            rows = read_leads(session, findings, raw, config=bare, outcome_columns=taken, kinds=kinds)
         if rows is None:
             raise DataRefused(findings.problems)
         found = finish_leads(session, findings, rows)
@@ -157,8 +170,10 @@ def _read(
     config: Config,
     kinds: Mapping[str, AttributeKind] | None,
     remote: RemoteReader | None,
+    kept: Kept | None,
 ) -> History:
-    raws = _open_all(session, findings, config, remote)
+    folder = None if remote is not None else open_folder(session, findings, config=config, kept=kept)
+    raws = _open_all(session, findings, config, remote, without=() if folder is None else ("events",))
     session.harden()
     around = _identities(session, findings, config, raws)
     rows = None
@@ -175,11 +190,15 @@ def _read(
         linked = around.has_links and bool(config.outcomes.path)
         outcomes = read_outcomes(session, findings, raw, config=config, linked=linked)
     tables = _read_facts(session, findings, config, raws, around, remote)
+    if folder is not None:
+        tables |= read_folder(session, findings, folder, around=around, kept=kept)
     if config.handovers is not None and (raw := raws["handovers"]) is not None:
         handovers = read_handovers(session, findings, raw, source=config.handovers, around=around)
     leads, attributes = finish_leads(session, findings, rows)
     _refuse(session, findings)
     session.finish()
+    if kept is not None:
+        kept.commit()
     return History(
         leads=leads,
         attributes=attributes,
@@ -196,19 +215,20 @@ def _read(
 
 
 def _open_all(
-    session: Session, findings: Findings, config: Config, remote: RemoteReader | None
+    session: Session, findings: Findings, config: Config, remote: RemoteReader | None, *, without: Container[str]
 ) -> dict[str, Raw | None]:
-    """Open every file; outcomes without a path of their own are columns of the leads."""
+    """Open every file but those of sections in ``without``; outcomes without a path are columns of the leads."""
     raws: dict[str, Raw | None] = {}
     for section in _SECTIONS:
         source: Source | None = getattr(config, section)
         raws[section] = None
-        if source is None or (section == "outcomes" and not config.outcomes.path):
+        if source is None or section in without or not source.path:
             continue
         if remote is not None and config.events is not None and section == "events":
             raws[section] = open_events(session, findings, source=config.events, root=config.root, remote=remote)
         else:
             raws[section] = _open(session, findings, section, source, config.root, remote)
+    raws["collected"] = open_collected(session, findings, config)
     leads = raws["leads"]
     if leads is not None and not config.outcomes.path:
         rejected = sum(map(len, leads.rejects.values()))
@@ -257,6 +277,8 @@ def _read_facts(
             continue
         if read_facts(session, findings, raw, source=source, fields=fields, table=table, time=time, around=around):
             made.add(table)
+    if (raw := raws["collected"]) is not None and read_collected(session, findings, raw, around=around, made=made):
+        made.add("changes")
     raw, spend = raws["spend"], config.spend
     if (
         raw is not None

@@ -4,21 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 from scipy.special import logit
-from scipy.stats import t as student
 
 from mqlml.learning.likelihood import fit_terms
 from mqlml.learning.logistic import fit_logistic
+from mqlml.learning.windows import group_folds
 
 if TYPE_CHECKING:
     from mqlml.learning.encoder import Encoder
     from mqlml.learning.logistic import Logistic
 
-__all__ = ["Newcomer", "fit_newcomers", "newcomer_rows"]
+__all__ = ["Newcomer", "fit_newcomers", "new_to", "newcomer_rows"]
 
 Floats = npt.NDArray[np.float64]
 FloatsOrOne = TypeVar("FloatsOrOne", float, npt.NDArray[np.float64])
@@ -28,9 +29,9 @@ Flags = npt.NDArray[np.bool_]
 # Levels are left out in at most five groups, from a sample: enough to see whether a slope survives, and quick.
 _GROUPS, _ROWS = 5, 3_000
 _LEAST_ROWS = 20
-# A slope that holds to this extent for levels left out needs no rule of its own.
+# A slope that holds to this extent for levels left out needs no rule of its own; below the second one nothing holds.
 _HOLDS = 0.8
-_CONFIDENCE = 0.9
+_NOTHING = 1e-6
 # Where no slope holds: far below what any figure shows, yet enough to sort leads by.
 _ORDER = 1e-12
 
@@ -39,8 +40,8 @@ _ORDER = 1e-12
 class Newcomer:
     """What is said of a lead whose level of one feature was never seen in training.
 
-    The model's log-odds count at the slope that held, with 90 % confidence, for levels left out in training. Where
-    none held, everybody has the base rate and the model gives the order alone.
+    The model's log-odds count at the slope to expect from levels left out in training. Where none held, everybody has
+    the base rate and the model gives the order alone.
 
     Attributes
     ----------
@@ -71,6 +72,12 @@ class Newcomer:
         return cls(str(data["feature"]), float(data["slope"]), float(data["intercept"]))
 
 
+def new_to(encoder: Encoder, matrix: Floats, features: Sequence[str]) -> Flags:
+    """Rows of a design matrix with a level of these features that has no column of its own, shape (rows,)."""
+    places = [encoder.other_place(name) for name in features]
+    return np.asarray((matrix[:, places] > 0).any(axis=1))
+
+
 def newcomer_rows(rules: Sequence[Newcomer], encoder: Encoder, matrix: Floats) -> Integers:
     """Index of the rule that speaks for each row, -1 for the model itself; the most careful rule where several could.
 
@@ -94,6 +101,8 @@ def fit_newcomers(
     encoder: Encoder,
     *,
     open_features: Sequence[str],
+    group: Integers,
+    codes: Mapping[int, Integers] = MappingProxyType({}),
     logistic: Logistic,
     seed: int,
 ) -> tuple[Newcomer, ...]:
@@ -107,6 +116,10 @@ def fit_newcomers(
     open_features : sequence of str
         Features whose "other" was learned from nothing but hidden levels; where rare levels taught it, the model knows
         how newcomers fare.
+    group : ndarray of int64, shape (rows,)
+        Accounts.
+    codes : mapping of int to ndarray of int64, shape (rows,)
+        Level of each row in the columns that hold rates, by place.
     logistic : Logistic
         The half that is fitted again without some levels, as strongly penalised; it stands for the whole model.
     seed : int
@@ -117,69 +130,107 @@ def fit_newcomers(
     tuple of Newcomer
         One for each feature that does not carry over to levels left out.
     """
-    base = float(won.mean())
+    if not open_features:
+        return ()
+    nothing = float(logit(won.mean()))
     drawn = np.sort(np.random.default_rng(seed).permutation(len(won))[:_ROWS])
     matrix, won = matrix[drawn], won[drawn]
-    found = (_left_out(matrix, won, encoder, name, base, logistic, seed) for name in open_features)
-    return tuple(rule for rule in found if rule is not None)
-
-
-def _left_out(
-    matrix: Floats,
-    won: Floats,
-    encoder: Encoder,
-    name: str,
-    base: float,
-    logistic: Logistic,
-    seed: int,
-) -> Newcomer | None:
-    group = _groups_of_levels(matrix, encoder, name)
-    nothing = Newcomer(name, _ORDER, float(logit(base)))
-    if len(np.unique(group[group >= 0])) < _GROUPS:
+    fits = _Fits(matrix, won, logistic.strength, seed)
+    # Fits of a sample are bolder than the calibrated model: on accounts left out at random they show by how much.
+    slope, intercept = _line(fits.without(group_folds(group[drawn], won, folds=_GROUPS, seed=seed)), won)
+    found = []
+    for name in open_features:
+        level = _groups_of_levels(_levels_of(matrix, encoder, name, codes, drawn))
+        rates = [j for j in codes if encoder.columns[j].feature == name]
         # Fewer than five levels cannot say how far another one may differ.
-        return nothing
-    raw = np.full(len(won), np.nan)
-    for g in range(group.max(initial=-1) + 1):
-        out = group == g
-        if min(out.sum(), (~out).sum()) < _LEAST_ROWS or won[~out].min() == won[~out].max():
-            continue
-        learned = fit_logistic(matrix[~out], won[~out], strength=logistic.strength, seed=seed)
-        raw[out] = learned.raw(matrix[out])
+        few = len(np.unique(level[level >= 0])) < _GROUPS
+        if few:
+            found.append(Newcomer(name, _ORDER, nothing))
+        elif rule := _rule(name, slope * fits.without(level, unknown=rates) + intercept, won, level, nothing):
+            found.append(rule)
+    return tuple(found)
+
+
+@dataclass(frozen=True)
+class _Fits:
+    """Logistic regressions of the same rows, each without some."""
+
+    matrix: Floats
+    won: Floats
+    strength: float
+    seed: int
+
+    def without(self, group: Integers, *, unknown: Sequence[int] = ()) -> Floats:
+        """Raw log-odds of each row from a fit without its group; NaN outside groups and where nothing can be told.
+
+        Columns that are ``unknown`` of rows left out read 0 there: a level never seen has no rate.
+        """
+        raw = np.full(len(self.won), np.nan)
+        for g in range(group.max(initial=-1) + 1):
+            out = group == g
+            rest = self.won[~out]
+            if min(out.sum(), len(rest)) >= _LEAST_ROWS and rest.min() < rest.max():
+                learned = fit_logistic(self.matrix[~out], rest, strength=self.strength, seed=self.seed)
+                told = self.matrix[out]
+                told[:, unknown] = 0.0
+                raw[out] = learned.raw(told)
+        return raw
+
+
+def _rule(name: str, raw: Floats, won: Floats, group: Integers, nothing: float) -> Newcomer | None:
+    """What is to be said of another level, from calibrated log-odds of levels left out."""
     scored = ~np.isnan(raw)
     if len(np.unique(group[scored])) < 2:
         return None
-    slope = _supported_slope(raw[scored], won[scored], group[scored])
+    slope = _expected_slope(raw[scored], won[scored], group[scored])
     if slope >= _HOLDS:
         return None
-    if slope == 0:
-        return nothing
+    if slope < _NOTHING:
+        return Newcomer(name, _ORDER, nothing)
     flat = np.zeros(int(scored.sum()), dtype=np.int64)
     _, (intercept,) = fit_terms(np.zeros((len(flat), 0)), won[scored], flat, offset=slope * raw[scored])
     return Newcomer(name, slope, float(intercept))
 
 
-def _supported_slope(raw: Floats, won: Floats, group: Integers) -> float:
-    """Lower 90 % bound of the slope on levels left out, by the jackknife over groups of levels, 0..1."""
+def _line(raw: Floats, won: Floats) -> tuple[float, float]:
+    """Slope and intercept that calibrate log-odds."""
+    known = ~np.isnan(raw)
+    if not known.any():
+        return 1.0, 0.0
+    (slope,), (intercept,) = fit_terms(raw[known, None], won[known], np.zeros(int(known.sum()), dtype=np.int64))
+    return float(slope), float(intercept)
 
-    def slope(chosen: Flags) -> float:
-        flat = np.zeros(int(chosen.sum()), dtype=np.int64)
-        return float(fit_terms(raw[chosen, None], won[chosen], flat)[0][0])
 
+def _expected_slope(raw: Floats, won: Floats, group: Integers) -> float:
+    """Slope to expect for another level, 0..1: what held for those left out, less the more it rests on a few of them.
+
+    The best slope for the levels left out is the one that loses least there; it is shrunk by its squared jackknife
+    error over groups of levels (Thompson, 1968, Journal of the American Statistical Association 63:113).
+    """
     groups = np.unique(group)
-    without = np.array([slope(group != g) for g in groups])
-    error = np.sqrt((len(groups) - 1) / len(groups) * ((without - without.mean()) ** 2).sum())
-    bound = slope(np.ones(len(won), dtype=bool)) - student.ppf(_CONFIDENCE, len(groups) - 1) * error
-    return float(np.clip(bound, 0.0, 1.0))
+    without = np.array([_line(raw[group != g], won[group != g])[0] for g in groups])
+    variance = (len(groups) - 1) / len(groups) * float(((without - without.mean()) ** 2).sum())
+    best = max(_line(raw, won)[0], 0.0)
+    return min(best**3 / (best**2 + variance + _NOTHING), 1.0)
 
 
-def _groups_of_levels(matrix: Floats, encoder: Encoder, name: str) -> Integers:
-    """Deal the levels of a feature into groups of about equal size; -1 for rows without one of them."""
-    places = [j for j, c in enumerate(encoder.columns) if c.feature == name and c.kind == "level" and c.view is None]
-    sizes = np.array([matrix[:, j].sum() for j in places])
-    filled = np.zeros(min(_GROUPS, len(places)))
-    group = np.full(len(matrix), -1)
+def _levels_of(matrix: Floats, encoder: Encoder, name: str, codes: Mapping[int, Integers], drawn: Integers) -> Integers:
+    """Code of each row's level of a feature, -1 for none of its own."""
+    found = np.full(len(matrix), -1)
+    for j, column in enumerate(encoder.columns):
+        if column.feature == name and column.kind == "rate":
+            return codes[j][drawn]
+        if column.feature == name and column.kind == "level" and column.view is None:
+            found[matrix[:, j] > 0] = j
+    return np.unique(np.r_[-1, found], return_inverse=True)[1][1:] - 1
+
+
+def _groups_of_levels(level: Integers) -> Integers:
+    """Deal levels into groups of about equal size; group of each row, -1 for rows without a level."""
+    sizes = np.bincount(level[level >= 0])
+    filled = np.zeros(max(min(_GROUPS, len(sizes)), 1))
+    group = np.full(len(sizes) + 1, -1)
     for i in np.argsort(-sizes, kind="stable"):
-        smallest = int(np.argmin(filled))
-        filled[smallest] += sizes[i]
-        group[matrix[:, places[i]] > 0] = smallest
-    return group
+        group[i] = np.argmin(filled)
+        filled[group[i]] += sizes[i]
+    return group[level]

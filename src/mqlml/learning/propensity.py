@@ -16,8 +16,10 @@ from scipy.optimize import minimize_scalar
 from mqlml.learning.calibration import Calibrator
 from mqlml.learning.caution import FEW, cautious_calibrator
 from mqlml.learning.constraints import Constraints
+from mqlml.learning.hyperparameters import Hyperparameters
 from mqlml.learning.likelihood import fit_terms
 from mqlml.learning.logistic import Logistic, choose_strength, fit_logistic, weighted_log_loss
+from mqlml.learning.rates import Evidence, RatedLevels
 from mqlml.learning.windows import group_folds
 
 if TYPE_CHECKING:
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
 
     from mqlml.learning.calibration import Method
 
-__all__ = ["Blend", "Halves", "Recipe", "best_weight", "fit_blend"]
+__all__ = ["Blend", "Halves", "Recipe", "best_weight", "fit_blend", "fit_trees"]
 
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
@@ -34,7 +36,7 @@ Signs = npt.NDArray[np.int8]
 
 # Trees need more winning leads than a logistic regression before they help (docs/decisions/005).
 MIN_WINS_FOR_TREES = 200
-_ROUNDS, _PATIENCE = 400, 30
+_PATIENCE = 30
 # In log loss per unit of squared distance; half a thousandth at the ends.
 _PULL_TO_HALF = 2e-3
 
@@ -56,6 +58,9 @@ class Recipe:
         What people decided that the model must obey.
     newcomers : bool
         Whether rules for values never seen are learned; they take longer than all else, so rounds go without.
+    segment : str or None
+        Categorical feature whose levels have intercepts of their own.
+    trees : Hyperparameters
     """
 
     seed: int
@@ -65,18 +70,20 @@ class Recipe:
     calibration: Method = "auto"
     constraints: Constraints = field(default_factory=Constraints)
     newcomers: bool = True
+    segment: str | None = None
+    trees: Hyperparameters = field(default_factory=Hyperparameters)
 
     def tree_parameters(self, bag: int) -> dict[str, Any]:
         """LightGBM parameters of one bag: small, shrunken trees, the same result on any number of threads."""
         return {
             "objective": "binary",
-            "learning_rate": 0.08,
-            "num_leaves": 12,
+            "learning_rate": self.trees.learning_rate,
+            "num_leaves": self.trees.num_leaves,
             "max_depth": 6,
-            "min_data_in_leaf": max(20, round(20 / self.leads_per_row)),
+            "min_data_in_leaf": round(self.trees.min_leads_in_leaf / min(self.leads_per_row, 1.0)),
             "min_sum_hessian_in_leaf": 1.0,
-            "lambda_l2": 10.0,
-            "feature_fraction": 0.3,
+            "lambda_l2": self.trees.lambda_l2,
+            "feature_fraction": self.trees.feature_fraction,
             "bagging_fraction": 0.8,
             "bagging_freq": 1,
             "max_bin": 63,
@@ -168,6 +175,7 @@ def fit_blend(
     recipe: Recipe,
     weight: Floats | None = None,
     signs: Signs | None = None,
+    rated: RatedLevels | None = None,
     step: Callable[[], None] = lambda: None,
 ) -> tuple[Blend, Halves, Calibrator | None]:
     """Fit both halves on the same rows, with out-of-fold scores of each.
@@ -184,6 +192,8 @@ def fit_blend(
         Weights of snapshots whose horizon is not over and of those like them; 1 each where absent.
     signs : ndarray of int8, shape (columns,), optional
         +1 where the chance may only grow with a column, -1 where it may only fall, 0 where both may be.
+    rated : RatedLevels, optional
+        Columns that were made of the outcomes; a fold held out must not have taught those of the others.
     step : callable
         Called once a bag, for progress.
 
@@ -199,7 +209,10 @@ def fit_blend(
     if not _both_outcomes(won, folds):
         nothing, flat = Blend(_base_rate(won, matrix.shape[1], weight), (), 0.0), np.zeros(len(won))
         return nothing, Halves(flat, flat, won, weight), Calibrator()
-    strength, straight = choose_strength(matrix, won, folds, seed=recipe.seed, weight=weight, signs=signs)
+    rated = rated or RatedLevels({}, Evidence(won, group))
+    strength, straight = choose_strength(
+        matrix, won, folds, seed=recipe.seed, weight=weight, signs=signs, without=rated.columns
+    )
     logistic = fit_logistic(matrix, won, strength=strength, seed=recipe.seed, weight=weight, signs=signs)
     held_out = Halves(straight, straight, won, weight)
     if min(wins, len(np.unique(lead)) - wins) < FEW:
@@ -207,16 +220,48 @@ def fit_blend(
         return Blend(logistic, (), 0.0), held_out, calibrator
     if wins < MIN_WINS_FOR_TREES or matrix.shape[1] == 0:
         return Blend(logistic, (), 0.0), held_out, None
+    trees, bagged = fit_trees(matrix, won, folds, recipe=recipe, weight=weight, signs=signs, rated=rated, step=step)
+    held_out = replace(held_out, bagged=bagged)
+    return Blend(logistic, trees, best_weight(held_out)), held_out, None
+
+
+def fit_trees(
+    matrix: Floats,
+    won: Floats,
+    folds: Integers,
+    *,
+    recipe: Recipe,
+    weight: Floats | None = None,
+    signs: Signs | None = None,
+    rated: RatedLevels | None = None,
+    step: Callable[[], None] = lambda: None,
+) -> tuple[tuple[str, ...], Floats]:
+    """Fit one bag a fold, each without that fold, and score the fold with it.
+
+    Parameters
+    ----------
+    matrix, won, recipe, weight, signs, rated, step
+        As of :func:`fit_blend`; ``recipe.leads_per_row`` is that of these rows.
+    folds : ndarray of int64, shape (rows,)
+        Fold of each row, 0 .. ``recipe.bags`` - 1.
+
+    Returns
+    -------
+    tuple of (tuple of str, ndarray of float64, shape (rows,))
+        Model texts, and the out-of-fold raw scores.
+    """
     bagged = np.empty(len(won))
     trees = []
     rows = _dataset(matrix, won, weight, recipe)
     for bag in range(recipe.bags):
         out = folds == bag
+        if rated is not None and rated.codes:
+            matrix = rated.told(matrix, out)
+            rows = _dataset(matrix, won, weight, recipe)
         text, bagged[out] = _fit_bag(rows, matrix, out, recipe, bag, signs)
         trees.append(text)
         step()
-    held_out = replace(held_out, bagged=bagged)
-    return Blend(logistic, tuple(trees), best_weight(held_out)), held_out, None
+    return tuple(trees), bagged
 
 
 def best_weight(held_out: Halves, later: Sequence[Halves] = ()) -> float:
@@ -275,7 +320,7 @@ def _fit_bag(
     booster = lightgbm.train(
         parameters,
         rows.subset(np.flatnonzero(~out).tolist()),
-        num_boost_round=_ROUNDS,
+        num_boost_round=recipe.trees.rounds,
         valid_sets=[rows.subset(np.flatnonzero(out).tolist())],
         callbacks=[lightgbm.early_stopping(_PATIENCE, verbose=False)],
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,6 +13,7 @@ from scipy.special import expit, logit
 from mqlml.learning.calibration import Calibrator, fit_calibrator
 from mqlml.learning.drift import Level, SlopeTest, follow_level, later_slope, time_windows
 from mqlml.learning.propensity import best_weight
+from mqlml.learning.segments import Segments, SegmentTest, fit_segments
 
 if TYPE_CHECKING:
     from mqlml.learning.encoder import Encoder
@@ -25,6 +26,8 @@ __all__ = ["Fitted", "Scored", "Settled", "known_at", "settle"]
 
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
+Flags = npt.NDArray[np.bool_]
+Texts = npt.NDArray[np.str_]
 
 # A forward test with fewer winning (or other) leads says nothing of a slope.
 _LEADS_TO_TEST = 20
@@ -47,6 +50,10 @@ class Fitted:
         The calibration, where there are too few leads of one outcome to estimate it freely.
     shift : float
         Added to the calibrated log-odds: the rows learned from were won more or less often than leads are.
+    open_features : tuple of str
+        Categorical features whose "other" was learned from nothing but hidden levels.
+    segment : ndarray of str, shape (n,), optional
+        Segment of each row, where segments have levels of their own.
     """
 
     row: Integers
@@ -56,6 +63,8 @@ class Fitted:
     newcomers: tuple[Newcomer, ...]
     few: Calibrator | None
     shift: float = 0.0
+    open_features: tuple[str, ...] = ()
+    segment: Texts | None = None
 
 
 @dataclass(frozen=True)
@@ -74,6 +83,10 @@ class Scored:
         Index of the rule for newcomers that speaks for each row, -1 for the model itself.
     base : float
         Win rate of the rows learned from.
+    familiar : ndarray of bool, shape (n,)
+        Rows without a level that the fit has never seen, where it does not know how newcomers fare.
+    segment : ndarray of str, shape (n,), optional
+        Segment of each row, where segments have levels of their own.
     """
 
     round: Round
@@ -82,6 +95,19 @@ class Scored:
     halves: Halves
     speaker: Integers
     base: float
+    familiar: Flags
+    segment: Texts | None = None
+
+    def where(self, flags: Flags) -> Scored:
+        """Only the tested rows for which ``flags`` is true."""
+        return replace(
+            self,
+            row=self.row[flags],
+            halves=self.halves.where(flags),
+            speaker=self.speaker[flags],
+            familiar=self.familiar[flags],
+            segment=None if self.segment is None else self.segment[flags],
+        )
 
 
 @dataclass(frozen=True)
@@ -98,16 +124,21 @@ class Settled:
         The part of the calibrator's intercept that follows the newest win rate.
     slope_on_later_leads : float
         The part of its slope that forward tests taught.
+    segments : Segments
+        What is added to the calibrated log-odds of each segment's leads.
     """
 
     share: float
     calibrator: Calibrator
     level: Level
     slope_on_later_leads: float
+    segments: Segments = field(default_factory=Segments)
 
     def probability(self, scored: Scored) -> Floats:
         """Chances of the rows of a round, strictly between 0 and 1."""
         log_odds = self.calibrator.log_odds(scored.halves.mixed(self.share))
+        if scored.segment is not None:
+            log_odds = log_odds + self.segments.of(scored.segment)
         for i, rule in enumerate(scored.fitted.newcomers):
             mine = scored.speaker == i
             log_odds[mine] = rule.moved(self.level.applied).log_odds(log_odds[mine])
@@ -134,15 +165,18 @@ def settle(
     """
     if fitted.few is not None:
         return Settled(0.0, fitted.few.moved(fitted.shift), Level(), 1.0)
-    forward = [t for t in (_familiar(t) for t in teachers if t.round.origin is not None) if _tells(rows, t)]
+    # What is said of newcomers follows a rule of its own, so that they teach nothing of everybody else.
+    forward = [t for t in (t.where(t.familiar) for t in teachers if t.round.origin is not None) if _tells(rows, t)]
     if share is None:
         share = best_weight(fitted.held_out, [t.halves for t in forward]) if fitted.blend.trees else 0.0
     line = _calibrated(rows, fitted, share, recipe)
-    slope = later_slope([_slope_test(rows, t, share, recipe) for t in forward])
+    tests = [_slope_test(rows, t, share, recipe) for t in forward]
+    slope = later_slope(tests)
     scores, lead = fitted.held_out, rows.lead[fitted.row]
     turned = line.turned(slope, around=_log_odds_of(scores.won))
+    segments = _segments(rows, fitted, turned.log_odds(scores.mixed(share)), forward, tests, recipe)
     if rows.timing == "none":
-        return Settled(share, turned.moved(fitted.shift), Level(), slope)
+        return Settled(share, turned.moved(fitted.shift), Level(), slope, segments)
     level = follow_level(
         turned.log_odds(scores.mixed(share)),
         scores.won,
@@ -151,7 +185,7 @@ def settle(
         lead=lead,
         weight=scores.weight,
     )
-    return Settled(share, turned.moved(fitted.shift + level.applied), level, slope)
+    return Settled(share, turned.moved(fitted.shift + level.applied), level, slope, segments)
 
 
 def known_at(origin: int | None, rows: Rows, scored: Sequence[Scored]) -> list[Scored]:
@@ -162,8 +196,7 @@ def known_at(origin: int | None, rows: Rows, scored: Sequence[Scored]) -> list[S
     for other in scored:
         known = (rows.known[other.row] <= origin) & (rows.when[other.row] < origin)
         if known.any():
-            kept = replace(other, row=other.row[known], halves=other.halves.where(known), speaker=other.speaker[known])
-            found.append(kept)
+            found.append(other.where(known))
     return found
 
 
@@ -187,10 +220,25 @@ def _slope_test(rows: Rows, test: Scored, share: float, recipe: Recipe) -> Slope
     return SlopeTest(line.log_odds(test.halves.mixed(share)), test.halves.won, rows.lead[test.row])
 
 
-def _familiar(test: Scored) -> Scored:
-    """Without the rows that a rule for newcomers speaks for."""
-    kept = test.speaker < 0
-    return replace(test, row=test.row[kept], halves=test.halves.where(kept), speaker=test.speaker[kept])
+def _segments(
+    rows: Rows,
+    fitted: Fitted,
+    held_out: Floats,
+    forward: Sequence[Scored],
+    tests: Sequence[SlopeTest],
+    recipe: Recipe,
+) -> Segments:
+    """Levels of segments on forward tests, or on held-out rows where there are none."""
+    if recipe.segment is None:
+        return Segments()
+    found = [
+        SegmentTest(test.log_odds, test.won, scored.segment, rows.group[scored.row])
+        for scored, test in zip(forward, tests, strict=True)
+        if scored.segment is not None
+    ]
+    if not found and fitted.segment is not None:
+        found = [SegmentTest(held_out, fitted.held_out.won, fitted.segment, rows.group[fitted.row])]
+    return fit_segments(recipe.segment, found) if found else Segments()
 
 
 def _tells(rows: Rows, test: Scored) -> bool:

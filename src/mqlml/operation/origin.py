@@ -31,7 +31,7 @@ def fingerprints(config: Config) -> dict[str, dict[str, str | int]]:
     found: dict[str, dict[str, str | int]] = {}
     for name, section in config:
         given = getattr(section, "path", None)
-        if name == "criteria" or not isinstance(given, str) or "://" in given:
+        if name == "criteria" or not isinstance(given, str) or not given or "://" in given:
             continue
         path = config.path(given)
         files = sorted(f for f in path.rglob("*") if f.is_file()) if path.is_dir() else [path]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from mqlml.show.collected import collected
 from mqlml.show.handing import forgotten
 from mqlml.show.lead import explained
 from mqlml.show.monitored import imported, monitored
@@ -13,6 +14,7 @@ from mqlml.show.texts import backtested, check, demonstrated, scored, threshold,
 __all__ = [
     "backtested",
     "check",
+    "collected",
     "compared",
     "demonstrated",
     "doctor",

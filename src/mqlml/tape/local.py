@@ -198,7 +198,7 @@ def _has_stages(history: History, features: FeatureSet) -> bool:
 
 
 def _has_old_value(history: History) -> bool:
-    found = history.connection.execute("SELECT has_old_value FROM changes LIMIT 1").fetchall()
+    found = history.connection.execute("SELECT bool_or(has_old_value) FROM changes").fetchall()
     return bool(found and found[0][0])
 
 

@@ -88,7 +88,7 @@ def values_table(features: FeatureSet, parts: list[str], *, with_stages: bool) -
 CHANGED_VALUES = "SELECT lead_id, field, epoch_us(changed_at) AS time, value FROM changes"
 
 OLD_VALUES = f"""
-SELECT lead_id, field, {BEGINNING_US}::BIGINT, old_value FROM changes
+SELECT lead_id, field, {BEGINNING_US}::BIGINT, old_value FROM changes WHERE has_old_value
 QUALIFY row_number() OVER (PARTITION BY lead_id, field
     ORDER BY changed_at, value NULLS FIRST, old_value NULLS FIRST) = 1
 """
@@ -96,6 +96,7 @@ QUALIFY row_number() OVER (PARTITION BY lead_id, field
 UNCHANGED_VALUES = f"""
 SELECT lead_id, field, {BEGINNING_US}::BIGINT, value
 FROM tape_attributes ANTI JOIN changes USING (lead_id, field)
+WHERE field IN (SELECT DISTINCT field FROM changes WHERE has_old_value)
 """
 
 

@@ -43,7 +43,7 @@ class Limits:
 
     memory: int = 512 * 2**20
     chunk_rows: int = 2**20
-    buckets: int = 1024
+    buckets: int = 256
     part_rows: int = 2**18
 
 

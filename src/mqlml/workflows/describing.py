@@ -20,6 +20,7 @@ from mqlml.review.comparing import measure_comparisons
 from mqlml.review.converts import converts
 from mqlml.review.decision import decision
 from mqlml.review.drivers import drivers
+from mqlml.review.level import level_now
 from mqlml.review.nurture import lacking, near_misses, preceded
 from mqlml.review.reasons import Explainer, difference_from_shap
 from mqlml.review.report import summary as figures_of
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from mqlml.learning.judgement import Judgement
     from mqlml.learning.labels import Rows
     from mqlml.learning.training import Training
+    from mqlml.learning.tuning import Tuned
     from mqlml.learning.windows import Plan
     from mqlml.review.reasons import Explanation
 
@@ -61,6 +63,7 @@ class Learned:
     criteria: Mapping[str, Any]
     tally: Tally
     notes: tuple[str, ...]
+    tuned: Tuned | None = None
 
 
 def describe(learned: Learned, config: Config) -> tuple[dict[str, Any], dict[str, bytes]]:
@@ -110,6 +113,7 @@ def _summary(learned: Learned, config: Config, shown_drivers: list[dict[str, Any
         "population": figures_of.population_figures(opened.people, rows, learned.plan, config, as_of=opened.moment),
         "decision": decision(learned.policy, learned.basis),
         "evaluation": figures_of.evaluation(learned.judgement, rows),
+        "level": level_now(learned.training.settled.level, rows.base_rate),
         "plan": figures_of.plan_lines(learned.plan, rows),
         "audit": figures_of.audit_lines(opened.audit),
         "drivers": [{**driver, "label": labels.get(driver["criterion"])} for driver in shown_drivers],
@@ -132,6 +136,7 @@ def _summary(learned: Learned, config: Config, shown_drivers: list[dict[str, Any
             "share of trees in the blend": model.blend.weight,
             **_calibration(learned.training),
             "columns": len(model.encoder.columns),
+            **({} if learned.tuned is None else {"tuning": learned.tuned.to_dict()}),
             "reasons differ from the shap package by at most": checked,
         },
         "versions": _versions(),
@@ -228,6 +233,9 @@ def _calibration(training: Training) -> dict[str, Any]:
         "its 90 % interval": [level.low, level.high],
         "share of such changes that lasts": level.persistence,
         "carried forward, log-odds": level.applied,
+        "added to a segment's log-odds": {
+            name: offset.applied for name, offset in (training.model.segments.offsets or {}).items()
+        },
         "features with a rule for values never seen": {
             rule.feature.removeprefix("lead."): rule.slope for rule in training.model.newcomers
         },
@@ -240,6 +248,7 @@ def _settings(config: Config, learned: Learned) -> dict[str, Any]:
         "label": config.label.model_dump(),
         "snapshots": config.snapshots.model_dump(by_alias=True),
         "model": config.model.model_dump(exclude={"threads"}),
+        "tuned": None if learned.tuned is None else learned.tuned.to_dict(),
         "timing": learned.rows.timing,
         "versions": _versions(),
     }

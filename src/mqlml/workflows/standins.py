@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict, replace
 from datetime import UTC, date, datetime, time
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ from mqlml.learning.labels import labelled_rows
 from mqlml.learning.moments import as_microseconds
 from mqlml.learning.snapshots import mark_table
 from mqlml.learning.training import train_model
+from mqlml.learning.tuning import chosen_of
 from mqlml.learning.windows import plan_windows
 from mqlml.operation.bundle import read_json
 from mqlml.review.criteria import Criteria
@@ -74,8 +76,9 @@ def same_recipe(one: LeadScorer, other: LeadScorer) -> bool:
 
     def recipe(scorer: LeadScorer) -> list[Any]:
         c = criteria_of(scorer)
-        stored = read_json(scorer.bundle.parts, "training.json")["model"]
-        return [scorer.model.features.to_dict(), stored, c.barred, c.direction, c.caps]
+        stored = read_json(scorer.bundle.parts, "training.json")
+        tuned = asdict(chosen_of(stored.get("tuned")))
+        return [scorer.model.features.to_dict(), stored["model"], tuned, c.barred, c.direction, c.caps]
 
     return recipe(one) == recipe(other)
 
@@ -105,7 +108,8 @@ def stand_in(history: History, config: Config, scorer: LeadScorer, *, at: int) -
     plan = plan_windows(rows, origins=config.model.origins, seed=config.model.seed, refit=True)
     features, marks = scorer.model.features, criteria_of(scorer)
     table = build_features(history, mark_table(opened.people, rows.lead, rows.at), features)
-    recipe = recipe_of(config, Constraints(marks.barred, marks.direction, marks.caps))
+    trees = chosen_of(read_json(scorer.bundle.parts, "training.json").get("tuned"))
+    recipe = replace(recipe_of(config, Constraints(marks.barred, marks.direction, marks.caps)), trees=trees)
     least = config.model.min_level_count
     return train_model(table, rows, features, plan, recipe=recipe, min_leads=least).model
 

@@ -18,6 +18,7 @@ from mqlml.learning.baselines import simpler_ways, source_feature
 from mqlml.learning.judgement import judge
 from mqlml.learning.present import present_problems, present_rule
 from mqlml.learning.training import JUDGED_BAGS, train_model
+from mqlml.learning.tuning import need_optuna
 from mqlml.operation.aliases import follow_standing
 from mqlml.operation.bundle import write_bundle
 from mqlml.operation.promotion import set_challenger
@@ -31,6 +32,7 @@ from mqlml.workflows.opening import Opened, Progress, Quiet, open_history, refus
 from mqlml.workflows.preparing import prepare, recipe_of
 from mqlml.workflows.recording import record_training
 from mqlml.workflows.reviewing import as_told
+from mqlml.workflows.tuning import tune_trees
 
 if TYPE_CHECKING:
     from mqlml.config import Config
@@ -85,8 +87,12 @@ def train(
     DataRefused
         The history cannot be used, a column gives the outcome away, the present rule is known only as of today, or too
         few leads were won or lost.
+    UsageError
+        ``[model] tune`` is asked for and Optuna is not installed.
     """
     progress = progress or Quiet()
+    if config.model.tune:
+        need_optuna()
     progress.begin("Reading the history")
     with (engine or LocalEngine()).open(config) as history:
         progress.begin("Auditing columns")
@@ -115,6 +121,9 @@ def _learn(opened: Opened, config: Config, progress: Progress) -> Learned:
     present, note = present_rule(opened.history, config, rows, opened.people, table=table)
     decided = read_decisions(config, features)
     recipe = recipe_of(config, decided.constraints)
+    tuned, told = tune_trees(ready, config, recipe, progress)
+    if tuned is not None:
+        recipe = replace(recipe, trees=tuned.chosen)
     judged = len(plan.rounds) - len(plan.frozen)
     progress.begin("Learning", recipe.bags + min(recipe.bags, JUDGED_BAGS) * judged)
     least = config.model.min_level_count
@@ -122,7 +131,10 @@ def _learn(opened: Opened, config: Config, progress: Progress) -> Learned:
     progress.begin("Judging")
     tested = training.tested
     tested.baselines.update(simpler_ways(table, rows, plan, present=present))
-    judgement = judge(rows, tested, plan, segments=_segments(table), seed=config.model.seed, present=present)
+    segments = _segments(table, config)
+    judgement = judge(
+        rows, tested, plan, segments=segments, segment=config.model.segment, seed=config.model.seed, present=present
+    )
     basis = gather(opened, config, rows, plan, table, training, present)
     policy = basis.policy(config.policy)
     if decided.forcing:
@@ -137,8 +149,8 @@ def _learn(opened: Opened, config: Config, progress: Progress) -> Learned:
         threshold=policy.threshold,
         progress=progress.advance,
     )
-    notes = (*decided.notes, *(() if note is None else (note,)))
-    return Learned(opened, rows, plan, table, training, judgement, basis, policy, weighed, ready.tally, notes)
+    notes = (*decided.notes, *(() if note is None else (note,)), *told)
+    return Learned(opened, rows, plan, table, training, judgement, basis, policy, weighed, ready.tally, notes, tuned)
 
 
 def _share_of_mqls(policy: Policy, table: pa.Table, tested: Tested) -> float:
@@ -146,11 +158,11 @@ def _share_of_mqls(policy: Policy, table: pa.Table, tested: Tested) -> float:
     return float(np.mean(policy.mqls(tested.p, tested.row, values)))
 
 
-def _segments(table: pa.Table) -> dict[str, np.ndarray[Any, np.dtype[np.str_]]]:
-    """Values to break the evaluation down by: the source, and whether a lead's activity is tracked."""
+def _segments(table: pa.Table, config: Config) -> dict[str, np.ndarray[Any, np.dtype[np.str_]]]:
+    """Values to break the evaluation down by: the segment, the source, and whether a lead's activity is tracked."""
     segments = {}
-    name = source_feature(table)
-    if name is not None:
+    own = None if config.model.segment is None else f"lead.{config.model.segment}"
+    for name in dict.fromkeys(name for name in (own, source_feature(table)) if name is not None):
         values = pc.fill_null(table[name].cast(pa.string()), "not supplied").to_pylist()
         segments[name.removeprefix("lead.")] = np.asarray(values, dtype=str)
     if "events.any.count_ever" in table.column_names:

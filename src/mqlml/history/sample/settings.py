@@ -48,6 +48,7 @@ burst_seconds = 60                 # within so many seconds
 
 [history]
 path = "history.parquet"           # every value of the columns in 'state', with the one before it
+# collect = "collected"            # a folder: keep what changes from one extract of the leads to the next
 
 [stages]
 path = "stages.parquet"            # when an opportunity was opened ...
@@ -105,6 +106,7 @@ capacity_per_week = {capacity}{space}# about one eighth of the leads that come i
 
 # [output]
 # scores = ["scores.parquet"]      # where score writes without --out; forget looks at all of them
+# state = "state"                  # with a folder as [events] path: score keeps what it has read, see docs/jobs.md
 """
 
 
