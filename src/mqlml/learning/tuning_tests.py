@@ -33,8 +33,6 @@ Flags = npt.NDArray[np.bool_]
 
 # Two windows to search on and one to check the find.
 _WINDOWS = 3
-# Trees fitted to fewer winning leads say little of those that a whole history can bear.
-_LEAST_WINS = 100
 _REPORTED = ("certify", "compare", "test")
 _TOO_FEW = "too few leads were won before the first window whose figures are reported"
 
@@ -118,12 +116,12 @@ def plan_tests(
     last = inner.rounds[-1].origin
     if inner.mode != "forward" or last == inner.rounds[0].origin:
         return _TOO_FEW
-    if min(rows.seen_from(r.origin).winning_leads(r.fit) for r in inner.rounds) < _LEAST_WINS:
-        return _TOO_FEW
     lighter = replace(recipe, bags=min(recipe.bags, JUDGED_BAGS), newcomers=False)
     tests = []
     for r in inner.rounds:
         scored = score_round(table, rows, features, r, lighter, min_leads)
+        if scored.fitted.few is not None:
+            return _TOO_FEW
         tests.append(_test(table, rows, features, scored, lighter))
         step()
     early = [test for test in tests if test.scored.round.origin != last]
