@@ -348,6 +348,16 @@ def test_erase_when_a_lead_is_forgotten_then_no_row_of_it_is_kept_and_everybody_
     assert not any(b"lead 2" in path.read_bytes() for path in (folder / "state").iterdir())
 
 
+def test_kept_events_when_somebody_comes_on_the_list_then_their_rows_go_though_nothing_is_new(folder: Path) -> None:
+    step(of(folder), folder / "state")
+    with (folder / "suppress.csv").open("a") as file:
+        file.write("lead 1\n")
+    found, kept = step(of(folder), folder / "state")
+    assert (kept.rebuilt, kept.files_read) == (None, 0)
+    assert found == read(of(folder))
+    assert "lead 1" not in ids_kept(folder)
+
+
 def test_kept_events_when_many_small_files_come_then_few_parts_remain(tmp_path: Path) -> None:
     config = write_leads(tmp_path, linked=False)
     write_file(tmp_path, "0.parquet", events(0, 640))
