@@ -17,6 +17,7 @@ from mqlml.cli.common import (
     json_option,
     load,
     model_option,
+    place_of,
     steps,
     tell,
     tell_result,
@@ -35,7 +36,8 @@ __all__ = ["COMMANDS"]
     "Default: the first of [output] scores.",
 )
 @click.option(
-    "--previous", type=click.Path(path_type=Path), help="Earlier scores (Parquet): `change` compares with them."
+    "--previous",
+    help="Earlier scores (Parquet, or the newest in a postgresql:// table): `change` compares with them.",
 )
 @engine_options
 @click.option("--no-reasons", is_flag=True, help="Leave reasons and grades empty; faster.")
@@ -60,7 +62,7 @@ def score(
     as_of: str | None,
     model: str | None,
     out: str | None,
-    previous: Path | None,
+    previous: str | None,
     no_reasons: bool,
     contributions: Path | None,
     handoff: Path | None,
@@ -79,10 +81,10 @@ def score(
     with steps() as progress:
         done = run(
             load(config_path),
-            out=out if out is None or "://" in out else Path(out),
+            out=None if out is None else place_of(out),
             as_of=as_of,
             model=model,
-            previous=previous,
+            previous=None if previous is None else place_of(previous),
             reasons=not no_reasons,
             contributions=contributions,
             handoff=handoff,

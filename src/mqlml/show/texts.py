@@ -45,6 +45,7 @@ def trained(summary: Mapping[str, Any], notes: Sequence[str]) -> str:
     lines += [_finding(finding) for finding in summary["audit"] if finding["level"] != "note"]
     figures = [(m["name"], interval(m["model"]), m["plain"]) for m in summary["evaluation"]["metrics"]]
     lines += ["Tested", *table(("figure", "value [90 % interval]", "meaning"), figures), ""]
+    lines += [summary["level"]["sentence"], ""] if summary.get("level") else []
     rungs = [
         (
             r["name"],

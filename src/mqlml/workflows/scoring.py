@@ -61,7 +61,7 @@ def score(
     out: Path | str | None = None,
     as_of: str | None = None,
     model: str | None = None,
-    previous: Path | None = None,
+    previous: Path | str | None = None,
     reasons: bool = True,
     contributions: Path | None = None,
     handoff: Path | None = None,
@@ -82,8 +82,9 @@ def score(
         By default the day after the newest creation or decision.
     model : str, optional
         A bundle's path or version; by default the champion.
-    previous : Path, optional
-        Scores of an earlier moment (Parquet): ``change`` compares with their MQLs.
+    previous : Path or str, optional
+        Scores of an earlier moment (Parquet), or a table of PostgreSQL, of which the newest before this one count:
+        ``change`` compares with their MQLs.
     reasons : bool
     contributions : Path, optional
         Parquet or CSV file for all contributions, one row a lead and criterion.
