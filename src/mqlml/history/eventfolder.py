@@ -55,7 +55,7 @@ def open_folder(session: Session, findings: Findings, *, config: Config, kept: K
     Raises
     ------
     UsageError
-        Events are to be kept, and the path names no folder.
+        Events are to be kept, and the path names no folder, or one that holds what is kept.
     """
     source = config.events
     if source is None:
@@ -74,6 +74,9 @@ def open_folder(session: Session, findings: Findings, *, config: Config, kept: K
     for path in files.values():
         session.watch(path)
     if kept is not None:
+        if kept.folder.is_relative_to(folder.resolve()):
+            what = f"'{kept.folder}' lies in the folder [events] path, where it would be read as events."
+            raise UsageError(what, hint="keep events beside that folder")
         session.folders.append(kept.folder)
     return EventFolder(source, files)
 
