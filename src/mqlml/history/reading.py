@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import duckdb
 
 from mqlml.config import Policy, Snapshots
-from mqlml.errors import DataRefused, EngineError, Problem, shown
+from mqlml.errors import DataRefused
 from mqlml.history.carried import keep_columns
 from mqlml.history.collected import open_collected, read_collected
 from mqlml.history.columns import map_source
@@ -26,6 +26,7 @@ from mqlml.history.facts import (
     read_handovers,
     read_spend,
 )
+from mqlml.history.failing import as_ours
 from mqlml.history.files import CATALOGUE, Raw, open_source
 from mqlml.history.findings import Findings
 from mqlml.history.identities import read_links, read_suppressed
@@ -94,7 +95,7 @@ def read_history(
     try:
         return _read(session, Findings(), config, kinds, remote, kept)
     except duckdb.Error as error:
-        raise _as_ours(error, session) from error
+        raise as_ours(error, session) from error
     except BaseException:
         session.close()
         raise
@@ -145,23 +146,10 @@ def read_extract(
         found = finish_leads(session, findings, rows)
         _refuse(session, findings)
     except duckdb.Error as error:
-        raise _as_ours(error, session) from error
+        raise as_ours(error, session) from error
     finally:
         session.close()
     return found
-
-
-def _as_ours(error: duckdb.Error, session: Session) -> Exception:
-    """Tell a damaged file from a failing machine, and both from a bug."""
-    session.close()
-    text = str(error).splitlines()[0]
-    if isinstance(error, (duckdb.IOException, duckdb.OutOfMemoryException)):
-        return EngineError(f"DuckDB failed while reading: {text}.", hint="see whether disk and memory suffice")
-    damaged = [path.name for path in session.sources if str(path) in text]
-    if damaged:
-        what = f"a part of the file cannot be read ({shown(text.rsplit(':', 1)[-1].strip())})"
-        return DataRefused([Problem("damaged", damaged[0], what, "export the file again; it is damaged")])
-    return error
 
 
 def _read(
