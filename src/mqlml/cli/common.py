@@ -93,8 +93,8 @@ def cli(context: click.Context, /, **_: bool) -> None:
     """Learn from won and lost leads who will convert, why, and whom to hand to sales.
 
     \b
-    A first tour:   mqlml demo
-    Your own data:  mqlml init . && mqlml check && mqlml train && mqlml score --out scores.csv
+    Example, a first tour:   mqlml demo
+    Example, your own data:  mqlml init . && mqlml check && mqlml train && mqlml score --out scores.csv
     """
     log_event("started", f"mqlml {context.invoked_subcommand}", version=__version__)
 

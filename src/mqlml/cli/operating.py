@@ -52,7 +52,11 @@ def monitor(
 
 @click.group()
 def handovers() -> None:
-    """What sales answered to the leads it was given."""
+    """What sales answered to the leads it was given.
+
+    \b
+    Example: mqlml handovers import answers.csv
+    """
 
 
 @handovers.command("import")

@@ -49,6 +49,12 @@ __all__ = ["COMMANDS"]
     type=click.Path(path_type=Path),
     help="Folder for lists of who is new, stays and leaves, one a recipient. Default: that of [handoff].",
 )
+@click.option(
+    "--state",
+    type=click.Path(path_type=Path),
+    help="Folder in which checked events are kept; the next run then reads only files that are new in the folder "
+    "[events] path. Default: [output] state.",
+)
 @json_option
 def score(
     *,
@@ -60,6 +66,7 @@ def score(
     no_reasons: bool,
     contributions: Path | None,
     handoff: Path | None,
+    state: Path | None,
     as_json: bool,
     **engine: Any,
 ) -> None:
@@ -67,6 +74,7 @@ def score(
 
     \b
     Example: mqlml score --as-of 2026-06-30 --out scores.parquet
+    Reading only files of events that are new: mqlml score --as-of 2026-06-30 --out scores.parquet --state state
     """
     from mqlml.workflows.scoring import score as run
 
@@ -81,10 +89,12 @@ def score(
             contributions=contributions,
             handoff=handoff,
             engine=engine_of(**engine),
+            state=state,
             progress=progress,
         )
-    tell(show.scored(done.manifest))
-    tell_result({"out": str(done.out), **done.manifest}, str(done.out), as_json=as_json)
+    tell(show.scored(done.manifest, done.state))
+    facts = {"out": str(done.out), **done.manifest, **({} if done.state is None else {"state": done.state})}
+    tell_result(facts, str(done.out), as_json=as_json)
 
 
 @click.command()
