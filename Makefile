@@ -4,7 +4,7 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test test-fast test-slow engines lint format bench notebooks docs lock clean distclean
+.PHONY: help venv demo test test-fast test-slow engines lint format bench notebooks docs dist lock clean distclean
 MAKEFLAGS += --no-print-directory
 
 VENV := .venv
@@ -62,6 +62,9 @@ notebooks: $(READY) ## Run notebooks/*.py and write the .ipynb beside them
 docs: $(READY) ## Write the reference from the code and build the documentation into site/
 	@$(BIN)/python scripts/reference.py
 	@$(BIN)/mkdocs build --strict --quiet && echo "site/index.html"
+
+dist: $(READY) ## Wheel, sdist and software bill of materials in dist/, tried in a clean environment
+	@$(BIN)/python scripts/dist.py
 
 lock: $(READY) ## Write requirements.lock anew (UPGRADE=--upgrade for newer versions)
 	@$(BIN)/python -m venv .cache/lock && .cache/lock/bin/pip install --quiet --quiet uv

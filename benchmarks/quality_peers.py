@@ -19,7 +19,7 @@ from mqlml.learning.windows import plan_windows
 
 Method = Callable[[Task, Split, float], np.ndarray]
 # AutoML gets at least this long, where mqlml needs less.
-LEAST_SECONDS = 10.0
+LEAST_SECONDS = 5.0
 _PROBED = 10
 THREADS = int(os.environ.get("OMP_NUM_THREADS") or os.cpu_count() or 1)
 

@@ -1,7 +1,9 @@
 """Reasons for a batch of leads: rows a second of shap.TreeExplainer, LightGBM's pred_contrib and mqlml, in one run.
 
 The same bagged model for all three, all threads for all three. The peers explain a subset, since their time grows with
-the rows and with nothing else. Run: ``python benchmarks/scoring.py``.
+the rows and with nothing else. Then scores without reasons, from a table of features, against LightGBM's own predict on
+the matrix made of it, with a model of mqlml's own. Run: ``python benchmarks/scoring.py``; the whole job, from files on,
+is ``benchmarks/scoring_job.py``.
 """
 
 from __future__ import annotations
@@ -18,9 +20,14 @@ from statistics import median
 
 import lightgbm as lgb
 import numpy as np
+import pyarrow as pa
 import shap
+from scoring_job import small_model
 
 from mqlml.learning.propensity import Recipe
+from mqlml.operation.bundle import read_bundle, read_json
+from mqlml.operation.registry import resolve
+from mqlml.operation.scoring import LeadScorer
 from mqlml.review.treeshap import TreeEnsemble
 
 COLUMNS, TRAINING_ROWS = 150, 10_000
@@ -71,6 +78,38 @@ def cold(text: str) -> str:
     return f"{float(wall):.1f} s (whole process: {float(cpu):.1f} s of processor time, imports included)"
 
 
+def without_reasons(rows: int, repeats: int) -> None:
+    """Compare scores without reasons with the time LightGBM takes to predict with the same bags."""
+    bundle = read_bundle(resolve(small_model(), None))
+    scorer = LeadScorer.of(bundle)
+    golden, kinds = (
+        read_json(bundle.parts, "golden.json")["rows"],
+        {f.name: f.kind for f in scorer.model.features.features},
+    )
+    few = pa.table({n: pa.array(v, pa.float64() if kinds[n] == "number" else pa.string()) for n, v in golden.items()})
+    table = few.take(np.arange(rows) % few.num_rows).append_column("lead_id", pa.array(np.arange(rows).astype(str)))
+    matrix, boosters = scorer.model.matrix(table), scorer.model.blend.boosters
+    works = {
+        "LightGBM predict": lambda: np.mean([b.predict(matrix) for b in boosters], axis=0),
+        "mqlml, chances": lambda: scorer.model.probability(table, matrix),
+        "mqlml, features to scores": lambda: scorer.score(table, as_of=0, reasons=False),
+    }
+    seconds: dict[str, list[float]] = {name: [] for name in works}
+    for _ in range(repeats):
+        for name, work in works.items():
+            seconds[name].append(timed(work)[0])
+    peer = seconds["LightGBM predict"]
+    trees = sum(b.num_trees() for b in boosters)
+    print(f"\n{rows:,} rows, {len(boosters)} bags, {trees:,} trees, {matrix.shape[1]} columns\n")
+    print("| without reasons | rows/s | times LightGBM's time | least and most |")
+    print("|---|---:|---:|---:|")
+    for name, took in seconds.items():
+        ratios = [a / b for a, b in zip(took, peer, strict=True)]
+        print(
+            f"| {name} | {rows / median(took):,.0f} | {median(ratios):.2f} | {min(ratios):.2f} to {max(ratios):.2f} |"
+        )
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=int, default=100_000)
@@ -113,6 +152,7 @@ def main() -> None:
     print(
         f"\nreading the texts {reading:.2f} s, tables and first row {tables:.2f} s, nothing compiled {cold(texts[0])}"
     )
+    without_reasons(options.rows, options.repeats)
 
 
 if __name__ == "__main__":

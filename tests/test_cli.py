@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shlex
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
+import click
 import pytest
 
 from mqlml.cli import cli, main
@@ -113,3 +117,34 @@ def test_main_when_a_signal_arrives_then_it_ends_cleanly_with_its_code(
     assert process.returncode == code, err
     assert "nothing half-written was kept" in err
     assert [p for p in (tmp_path / "big").rglob("*") if p.is_file()] == []
+
+
+def _commands(command: click.Command, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    yield path
+    if isinstance(command, click.Group):
+        for name, below in command.commands.items():
+            yield from _commands(below, (*path, name))
+
+
+@pytest.mark.parametrize("path", list(_commands(cli)), ids=" ".join)
+def test_help_when_asked_of_a_command_then_shows_an_example_that_exists(
+    path: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*path, "--help"]) == 0
+    examples = re.findall(r"^ *Example.*?: +(mqlml .*)$", capsys.readouterr().out, flags=re.MULTILINE)
+    assert examples
+    for one in (part for example in examples for part in example.split("&&")):
+        words, found = shlex.split(one)[1:], cli
+        options = {option for parameter in found.params for option in parameter.opts}
+        while words and isinstance(found, click.Group) and words[0] in found.commands:
+            found = found.commands[words.pop(0)]
+            options |= {o for parameter in found.params for o in (*parameter.opts, *parameter.secondary_opts)}
+        assert found is not cli, one
+        assert {word for word in words if word.startswith("--")} <= options, one
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion_when_a_shell_asks_then_gets_its_script(shell: str) -> None:
+    environment = {**os.environ, "_MQLML_COMPLETE": f"{shell}_source"}
+    ran = subprocess.run([sys.executable, "-m", "mqlml"], env=environment, capture_output=True, text=True, check=True)
+    assert "_MQLML_COMPLETE" in ran.stdout

@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 import tomllib
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -73,13 +74,58 @@ def test_lock_when_a_dependency_is_declared_then_holds_it():
         assert names <= locked
 
 
-def test_version_when_declared_then_is_the_same_everywhere():
-    import mqlml
+def test_version_when_a_release_is_tagged_then_changelog_and_citation_name_the_latest():
+    releases = re.findall(
+        r"^## \[(\d[^\]]*)\]", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), flags=re.MULTILINE
+    )
+    assert releases
+    assert f"version: {releases[0]}\n" in (ROOT / "CITATION.cff").read_text(encoding="utf-8")
 
-    declared = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
-    assert mqlml.__version__ == declared
-    assert f"version: {declared}" in (ROOT / "CITATION.cff").read_text(encoding="utf-8")
-    assert f"## [{declared}]" in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+
+def test_version_when_the_commit_has_no_tag_then_counts_on_and_an_sdist_keeps_its_own(tmp_path):
+    code = "import sys, pathlib; sys.path.insert(0, 'scripts'); import version as v\n"
+    code += "print(v.after_tag('v0.2.0-0-gabc'), v.after_tag('v0.2.0-5-gabc'), v.version(pathlib.Path(sys.argv[1])))"
+
+    def said():
+        command = [sys.executable, "-c", code, str(tmp_path)]
+        return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
+
+    assert said() == ["0.2.0", "0.2.1.dev5", "0.1.0.dev0"]
+    (tmp_path / "PKG-INFO").write_text("Metadata-Version: 2.4\nName: mqlml\nVersion: 3.2.1\n\nVersion: no\n")
+    assert said()[2] == "3.2.1"
+
+
+def test_wheel_when_built_then_holds_every_file_of_the_package(tmp_path):
+    pytest.importorskip("hatchling", reason="hatchling is not installed: requirements.lock has it")
+    command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)]
+    subprocess.run(command, cwd=ROOT, capture_output=True, check=True)
+    [wheel] = tmp_path.glob("*.whl")
+    packed = set(zipfile.ZipFile(wheel).namelist())
+    command = ["git", "ls-files", "--cached", "-z", "src/mqlml"]
+    try:
+        listed = subprocess.run(command, cwd=ROOT, capture_output=True, check=True).stdout.decode()
+    except (OSError, subprocess.CalledProcessError):
+        pytest.skip("not a git work tree")
+    wanted = {name.removeprefix("src/") for name in listed.split("\0") if name}
+    kinds = {Path(name).suffix for name in wanted}
+    assert {".toml", ".css", ".js", ".py"} <= kinds
+    assert wanted - packed == set()
+    assert not {name for name in packed if name.startswith(("tests", "scripts"))}
+
+
+def test_bill_of_materials_when_made_then_names_every_locked_package_and_what_runs_needs():
+    sys.path.insert(0, str(ROOT / "scripts"))
+    try:
+        import dist
+    finally:
+        sys.path.pop(0)
+    locked = dist.lock_entries((ROOT / "requirements.lock").read_text(encoding="utf-8"))
+    bill = dist.bill_of_materials("1.0.0", locked, dist.closure("mqlml", set(locked)))
+    scopes = {c["name"]: c["scope"] for c in bill["components"]}
+    assert len(scopes) == len(locked) > 100
+    assert {"duckdb", "lightgbm", "mlflow"} <= {name for name, scope in scopes.items() if scope == "required"}
+    assert {"ruff", "pytest", "mypy"} <= {name for name, scope in scopes.items() if scope == "excluded"}
+    assert all(c["properties"] and c["purl"] == f"pkg:pypi/{c['name']}@{c['version']}" for c in bill["components"])
 
 
 def test_modules_say_what_they_are_and_postpone_annotations():

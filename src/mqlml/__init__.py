@@ -2,5 +2,10 @@
 
 from __future__ import annotations
 
-__version__ = "0.1.0"
+from importlib.metadata import PackageNotFoundError, version
+
+try:
+    __version__ = version("mqlml")
+except PackageNotFoundError:  # run from a source tree that was never installed
+    __version__ = "0.1.0.dev0"
 __all__ = ["__version__"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tomllib
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 
 from mqlml.config import Config
 from mqlml.errors import DataRefused
+from mqlml.history import presets
 from mqlml.history.discovery.columns import judge
 from mqlml.history.discovery.draft import Draft
 from mqlml.history.discovery.places import Place
@@ -48,6 +50,15 @@ def test_presets_when_loaded_then_name_public_sources_and_only_roles_they_define
     for layout in layouts():
         assert layout.plain or all(source.startswith("https://") for source in layout.sources)
         assert set(layout.needs) <= set(layout.columns)
+
+
+def test_presets_when_a_name_was_not_confirmed_then_it_says_so_of_a_name_that_it_uses():
+    folder = Path(presets.__file__).parent
+    for file in folder.glob("*.toml"):
+        preset = tomllib.loads(file.read_text(encoding="utf-8"))
+        used = json.dumps(preset["layouts"])
+        assert [name for name in preset.get("unconfirmed", ()) if json.dumps(name) not in used] == []
+        assert preset.get("unconfirmed") or file.stem == "plain"
 
 
 # --------------------------------------------------------------------------------------------------------------- words

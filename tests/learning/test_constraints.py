@@ -7,7 +7,8 @@ import pyarrow as pa
 import pytest
 
 from mqlml.learning.constraints import Constraints
-from mqlml.learning.encoder import Column, Encoder, fit_encoder
+from mqlml.learning.encoder import Column, Encoder
+from mqlml.learning.encoder_fit import fit_encoder
 from mqlml.learning.logistic import fit_logistic
 from mqlml.learning.propensity import Recipe, fit_blend
 from mqlml.tape.columns import Feature

@@ -9,7 +9,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from mqlml.learning.encoder import Encoder, fit_encoder, mask_levels, without_repeats
+from mqlml.learning.encoder import Encoder, mask_levels, without_repeats
+from mqlml.learning.encoder_fit import fit_encoder
 from mqlml.tape.features import Feature
 
 

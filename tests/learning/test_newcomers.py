@@ -9,7 +9,8 @@ import pyarrow as pa
 import pytest
 from scipy.special import expit
 
-from mqlml.learning.encoder import Encoder, fit_encoder, mask_levels
+from mqlml.learning.encoder import Encoder, mask_levels
+from mqlml.learning.encoder_fit import fit_encoder
 from mqlml.learning.logistic import Logistic, fit_logistic
 from mqlml.learning.newcomers import Newcomer, fit_newcomers, newcomer_rows
 from mqlml.tape.features import Attribute, FeatureSet

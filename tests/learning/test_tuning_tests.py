@@ -63,7 +63,7 @@ def test_tune_when_run_on_forward_tests_twice_then_the_same_is_found(
     planned: tuple[ForwardTests, ForwardTests],
 ) -> None:
     searched, unseen = planned
-    runs = [tune(searched.losses, unseen.losses, trials=3, minutes=None, seed=1) for _ in range(2)]
+    runs = [tune(searched.losses, unseen.losses, trials=2, minutes=None, seed=1) for _ in range(2)]
     assert runs[0] == runs[1]
     assert runs[0].searched[1] <= runs[0].searched[0]
 

@@ -6,6 +6,9 @@ import math
 from datetime import date, timedelta
 from typing import Any
 
+from mqlml.learning.drift import Level
+from mqlml.review.level import level_now
+
 HOSTILE = {
     "script": "<script>document.title='owned'</script>",
     "closing": "</script></style></svg><img src=x onerror=alert(1)>",
@@ -233,6 +236,8 @@ def _evaluation() -> dict[str, Any]:
         "by_segment": [
             {
                 "segment": "Industry: Manufacturing",
+                "column": "Industry",
+                "promised_alike": 0.088,
                 "promised": 0.094,
                 "won": 0.097,
                 "low": 0.085,
@@ -539,6 +544,7 @@ def example_summary() -> dict[str, Any]:
         },
         "decision": _decision(),
         "evaluation": _evaluation(),
+        "level": level_now(Level(0.2, 0.1, 0.3, applied=0.1, windows=8), 0.2),
         "plan": _plan(),
         "audit": _audit(),
         "drivers": _drivers(),

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 
 from mqlml.learning.calibration import Calibrator
-from mqlml.learning.encoder import fit_encoder
+from mqlml.learning.encoder_fit import fit_encoder
 from mqlml.learning.model import Model
 from mqlml.learning.newcomers import Newcomer
 from mqlml.learning.propensity import Recipe, fit_blend

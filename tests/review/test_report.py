@@ -351,6 +351,15 @@ def test_report_when_groups_are_named_sensitive_then_shows_what_each_was_promise
     assert "No column is named in [leads] sensitive" in nothing
 
 
+def test_report_when_segments_have_levels_of_their_own_then_says_what_they_changed(page: Page) -> None:
+    assert "One model serves every Industry" in page.text
+    assert "1.03 before 1.10" in page.text
+
+
+def test_report_when_the_newest_level_is_known_then_tells_it_with_its_interval(page: Page) -> None:
+    assert "won 23.4 % in the newest of its 8 parts (likely 21.6 % to 25.2 %)" in page.text
+
+
 def test_definition_when_written_then_stands_in_report_card_and_on_its_own(undrawn: None) -> None:
     summary = example_summary()
     alone, card = definition(summary), model_card(summary)

@@ -15,7 +15,7 @@ from workflows.conftest import Run
 from mqlml.cli import main
 from mqlml.config import Config
 from mqlml.history.reading import read_history
-from mqlml.learning.encoder import fit_encoder
+from mqlml.learning.encoder_fit import fit_encoder
 from mqlml.learning.evaluation import calibration_line, roc_auc
 from mqlml.learning.propensity import Recipe, best_weight, fit_blend
 from mqlml.learning.snapshots import mark_table

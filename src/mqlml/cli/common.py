@@ -27,6 +27,7 @@ __all__ = [
     "json_option",
     "load",
     "model_option",
+    "place_of",
     "steps",
     "tell",
     "tell_result",
@@ -92,8 +93,8 @@ def cli(context: click.Context, /, **_: bool) -> None:
     """Learn from won and lost leads who will convert, why, and whom to hand to sales.
 
     \b
-    A first tour:   mqlml demo
-    Your own data:  mqlml init . && mqlml check && mqlml train && mqlml score --out scores.csv
+    Example, a first tour:   mqlml demo
+    Example, your own data:  mqlml init . && mqlml check && mqlml train && mqlml score --out scores.csv
     """
     log_event("started", f"mqlml {context.invoked_subcommand}", version=__version__)
 
@@ -119,6 +120,11 @@ def engine_of(
     if wrong:
         raise UsageError(f"--spark-conf {wrong[0]}: not a setting.", hint="write --spark-conf key=value")
     return SparkEngine(SparkSettings(spark_master, dict(text.split("=", 1) for text in spark_conf), spark_folder))
+
+
+def place_of(text: str) -> Path | str:
+    """A path, or the address of a database as it is."""
+    return text if "://" in text else Path(text)
 
 
 def tell_tables(out: Path, tables: Mapping[str, int], *, as_json: bool) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from mqlml import show
-from mqlml.cli.common import config_option, json_option, load, model_option, steps, tell, tell_result
+from mqlml.cli.common import config_option, json_option, load, model_option, place_of, steps, tell, tell_result
 from mqlml.errors import GateClosed
 
 __all__ = ["COMMANDS"]
@@ -18,15 +18,14 @@ __all__ = ["COMMANDS"]
 @click.option("--as-of", metavar="DATE", required=True, help="Only what was known strictly before this date or time.")
 @click.option(
     "--scores",
-    type=click.Path(path_type=Path),
     multiple=True,
-    help="Scores of past weeks: a file (.parquet, .csv) or a folder; may be repeated.",
+    help="Scores of past weeks: a file (.parquet, .csv), a folder or a postgresql:// table; may be repeated.",
 )
 @model_option
 @click.option("--out", type=click.Path(path_type=Path), help="Also write a page (.html).")
 @json_option
 def monitor(
-    *, config_path: str, as_of: str, scores: tuple[Path, ...], model: str | None, out: Path | None, as_json: bool
+    *, config_path: str, as_of: str, scores: tuple[str, ...], model: str | None, out: Path | None, as_json: bool
 ) -> int:
     """Check the model in use: promises, answers from sales, drift, freshness; ends with 4 when something alarms.
 
@@ -36,7 +35,14 @@ def monitor(
     from mqlml.workflows.monitoring import monitor as run
 
     with steps() as progress:
-        done = run(load(config_path), as_of=as_of, scores=scores, model=model, out=out, progress=progress)
+        done = run(
+            load(config_path),
+            as_of=as_of,
+            scores=[place_of(s) for s in scores],
+            model=model,
+            out=out,
+            progress=progress,
+        )
     if done.page is not None:
         tell(f"Page: {done.page}")
     facts = {**done.summary, "page": None if done.page is None else str(done.page), "run_id": done.run_id}
@@ -46,7 +52,11 @@ def monitor(
 
 @click.group()
 def handovers() -> None:
-    """What sales answered to the leads it was given."""
+    """What sales answered to the leads it was given.
+
+    \b
+    Example: mqlml handovers import answers.csv
+    """
 
 
 @handovers.command("import")

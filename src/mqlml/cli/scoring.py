@@ -17,6 +17,7 @@ from mqlml.cli.common import (
     json_option,
     load,
     model_option,
+    place_of,
     steps,
     tell,
     tell_result,
@@ -35,7 +36,8 @@ __all__ = ["COMMANDS"]
     "Default: the first of [output] scores.",
 )
 @click.option(
-    "--previous", type=click.Path(path_type=Path), help="Earlier scores (Parquet): `change` compares with them."
+    "--previous",
+    help="Earlier scores (Parquet, or the newest in a postgresql:// table): `change` compares with them.",
 )
 @engine_options
 @click.option("--no-reasons", is_flag=True, help="Leave reasons and grades empty; faster.")
@@ -47,6 +49,12 @@ __all__ = ["COMMANDS"]
     type=click.Path(path_type=Path),
     help="Folder for lists of who is new, stays and leaves, one a recipient. Default: that of [handoff].",
 )
+@click.option(
+    "--state",
+    type=click.Path(path_type=Path),
+    help="Folder in which checked events are kept; the next run then reads only files that are new in the folder "
+    "[events] path. Default: [output] state.",
+)
 @json_option
 def score(
     *,
@@ -54,10 +62,11 @@ def score(
     as_of: str | None,
     model: str | None,
     out: str | None,
-    previous: Path | None,
+    previous: str | None,
     no_reasons: bool,
     contributions: Path | None,
     handoff: Path | None,
+    state: Path | None,
     as_json: bool,
     **engine: Any,
 ) -> None:
@@ -65,24 +74,27 @@ def score(
 
     \b
     Example: mqlml score --as-of 2026-06-30 --out scores.parquet
+    Reading only files of events that are new: mqlml score --as-of 2026-06-30 --out scores.parquet --state state
     """
     from mqlml.workflows.scoring import score as run
 
     with steps() as progress:
         done = run(
             load(config_path),
-            out=out if out is None or "://" in out else Path(out),
+            out=None if out is None else place_of(out),
             as_of=as_of,
             model=model,
-            previous=previous,
+            previous=None if previous is None else place_of(previous),
             reasons=not no_reasons,
             contributions=contributions,
             handoff=handoff,
             engine=engine_of(**engine),
+            state=state,
             progress=progress,
         )
-    tell(show.scored(done.manifest))
-    tell_result({"out": str(done.out), **done.manifest}, str(done.out), as_json=as_json)
+    tell(show.scored(done.manifest, done.state))
+    facts = {"out": str(done.out), **done.manifest, **({} if done.state is None else {"state": done.state})}
+    tell_result(facts, str(done.out), as_json=as_json)
 
 
 @click.command()

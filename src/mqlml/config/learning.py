@@ -107,7 +107,9 @@ class ModelSettings(Section):
     """``[model]``: seed, bags, rolling origins, calibration, the size a training may have, and whether it is tuned.
 
     ``refit = false`` ships the model that was fitted before the window ``certify``, so that a precision can be
-    certified there; by default the shipped model is fitted once more on everything.
+    certified there; by default the shipped model is fitted once more on everything. ``segment`` names a column of the
+    leads, such as a region or a product: one model serves all its values, and each of the 30 most frequent may have an
+    intercept of its own, as far as tests showed that it needs one.
     """
 
     seed: Annotated[int, Field(ge=0)] = 0
@@ -126,6 +128,8 @@ class ModelSettings(Section):
     """Threads to learn with; absent: one for each processor."""
     calibration: Literal["auto", "intercept", "affine", "beta", "isotonic"] = "auto"
     """How scores become chances; ``auto`` chooses by forward log loss."""
+    segment: Annotated[str, Field(min_length=1)] | None = None
+    """Column of the leads whose values may have an intercept of their own; absent: none."""
     tune: Annotated[int, Field(ge=0, le=1_000)] = 0
     """Settings of the trees to try before a training; 0: none."""
     tune_minutes: Annotated[float, Field(gt=0)] | None = None

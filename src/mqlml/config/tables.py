@@ -163,6 +163,8 @@ class Machines(Section):
 class Events(Source):
     """``[events]``: what leads did; types named in ``by_sales`` are made by sales and off unless in ``use``.
 
+    ``path`` may also be a folder of Parquet and CSV files, each of which is checked by itself.
+
     ``tracked`` names a column of the leads that says whether a lead's events can be seen at all.
     """
 
@@ -202,6 +204,7 @@ class Changes(Source):
     """
 
     path: str = ""
+    """Table of changes, as of every section; absent: only what is collected."""
     collect: Annotated[str, Field(min_length=1)] | None = None
     """Folder that keeps what changes from one extract of the leads to the next."""
     lead_id: str = "lead_id"

@@ -107,7 +107,8 @@ class Output(Section):
     """``[output]``: where bundles and the MLflow store live; ``name`` is that of experiment and model in MLflow.
 
     The first of ``scores`` is where ``mqlml score`` writes without ``--out``. ``mqlml forget`` looks at all of them,
-    and at the folders ``backtests``.
+    and at the folders ``backtests``. In the folder ``state`` it keeps the events that it has read, so that the next
+    scoring reads only files that are new in the folder ``[events] path``.
 
     Examples
     --------
@@ -123,6 +124,8 @@ class Output(Section):
     """Files, folders or tables of scores: the first is written without ``--out``."""
     backtests: Names = ("backtest",)
     """Folders of backtests that ``mqlml forget`` searches."""
+    state: Annotated[str, Field(min_length=1)] | None = None
+    """Folder of events read before: a scoring reads only new files of the folder ``[events] path``; absent: all."""
     _whole: tuple[str, ...] = PrivateAttr(())
 
     @model_validator(mode="after")

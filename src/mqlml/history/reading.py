@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -14,6 +14,7 @@ from mqlml.history.carried import keep_columns
 from mqlml.history.collected import open_collected, read_collected
 from mqlml.history.columns import map_source
 from mqlml.history.contract import HANDOVERS, History
+from mqlml.history.eventfolder import open_folder, read_folder
 from mqlml.history.facts import (
     CHANGES,
     EVENTS,
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
 
     from mqlml.config import Config, Source
     from mqlml.history.attributes import AttributeKind
+    from mqlml.history.kept import Kept
     from mqlml.history.remote import RemoteReader
 
 ORDER = ("leads", "outcomes", "events", "changes", "collected", "stages", "handovers", "links", "spend", "suppress")
@@ -55,7 +57,11 @@ _SECTIONS = ("leads", "links", "suppress", "outcomes", "events", "history", "sta
 
 
 def read_history(
-    config: Config, *, kinds: Mapping[str, AttributeKind] | None = None, remote: RemoteReader | None = None
+    config: Config,
+    *,
+    kinds: Mapping[str, AttributeKind] | None = None,
+    remote: RemoteReader | None = None,
+    kept: Kept | None = None,
 ) -> History:
     """Read, type and check every table of a configuration.
 
@@ -67,6 +73,8 @@ def read_history(
         codes was text when today's few rows all look like numbers.
     remote : RemoteReader, optional
         Reads the events, and any table of its catalogue, in place of DuckDB.
+    kept : Kept, optional
+        Events that earlier runs have read; only files that are new are read, and kept too.
 
     Returns
     -------
@@ -84,7 +92,7 @@ def read_history(
     """
     session = Session.open()
     try:
-        return _read(session, Findings(), config, kinds, remote)
+        return _read(session, Findings(), config, kinds, remote, kept)
     except duckdb.Error as error:
         raise _as_ours(error, session) from error
     except BaseException:
@@ -162,8 +170,10 @@ def _read(
     config: Config,
     kinds: Mapping[str, AttributeKind] | None,
     remote: RemoteReader | None,
+    kept: Kept | None,
 ) -> History:
-    raws = _open_all(session, findings, config, remote)
+    folder = None if remote is not None else open_folder(session, findings, config=config, kept=kept)
+    raws = _open_all(session, findings, config, remote, without=() if folder is None else ("events",))
     session.harden()
     around = _identities(session, findings, config, raws)
     rows = None
@@ -180,11 +190,15 @@ def _read(
         linked = around.has_links and bool(config.outcomes.path)
         outcomes = read_outcomes(session, findings, raw, config=config, linked=linked)
     tables = _read_facts(session, findings, config, raws, around, remote)
+    if folder is not None:
+        tables |= read_folder(session, findings, folder, around=around, kept=kept)
     if config.handovers is not None and (raw := raws["handovers"]) is not None:
         handovers = read_handovers(session, findings, raw, source=config.handovers, around=around)
     leads, attributes = finish_leads(session, findings, rows)
     _refuse(session, findings)
     session.finish()
+    if kept is not None:
+        kept.commit()
     return History(
         leads=leads,
         attributes=attributes,
@@ -201,14 +215,14 @@ def _read(
 
 
 def _open_all(
-    session: Session, findings: Findings, config: Config, remote: RemoteReader | None
+    session: Session, findings: Findings, config: Config, remote: RemoteReader | None, *, without: Container[str]
 ) -> dict[str, Raw | None]:
-    """Open every file; outcomes without a path of their own are columns of the leads."""
+    """Open every file but those of sections in ``without``; outcomes without a path are columns of the leads."""
     raws: dict[str, Raw | None] = {}
     for section in _SECTIONS:
         source: Source | None = getattr(config, section)
         raws[section] = None
-        if source is None or not source.path:
+        if source is None or section in without or not source.path:
             continue
         if remote is not None and config.events is not None and section == "events":
             raws[section] = open_events(session, findings, source=config.events, root=config.root, remote=remote)

@@ -59,11 +59,14 @@ class Session:
         Removed by ``close`` or when the session is garbage.
     sources : dict of Path to (int, int)
         Input files with size and modification time in nanoseconds when they were opened.
+    folders : list of Path
+        Where rows are kept from run to run.
     """
 
     connection: duckdb.DuckDBPyConnection
     scratch: Path
     sources: dict[Path, tuple[int, int]] = field(default_factory=dict)
+    folders: list[Path] = field(default_factory=list)
 
     @classmethod
     def open(cls) -> Session:
@@ -127,9 +130,9 @@ class Session:
         self.run("SET preserve_insertion_order = false")
 
     def harden(self) -> None:
-        """From here on SQL may read the watched files and spill, and nothing else."""
+        """From here on SQL may read the watched files, keep rows where they are kept and spill, and nothing else."""
         self.run(f"SET allowed_paths = [{literals([str(path) for path in self.sources])}]")
-        self.run(f"SET allowed_directories = [{literal(self.scratch)}]")
+        self.run(f"SET allowed_directories = [{literals([str(f) for f in (self.scratch, *self.folders)])}]")
         self.run("SET enable_external_access = false")
 
     def close(self) -> None:

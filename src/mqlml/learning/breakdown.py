@@ -20,7 +20,7 @@ __all__ = ["by_month", "by_segment"]
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
 
-_LEVELS = 8
+_LEVELS, _OWN_LEVELS = 8, 30
 _LEAST_ROWS = 50
 _LEAST_WINS = 10
 
@@ -42,23 +42,44 @@ def by_month(rows: Rows, tested: Tested, *, seed: int) -> list[dict[str, Any]]:
 
 
 def by_segment(
-    won: Floats, p: Floats, lead: Integers, segments: Mapping[str, npt.NDArray[np.str_]], resampler: Resampler
+    won: Floats,
+    p: Floats,
+    lead: Integers,
+    segments: Mapping[str, npt.NDArray[np.str_]],
+    resampler: Resampler,
+    *,
+    own: str | None = None,
+    alike: Floats | None = None,
 ) -> list[dict[str, Any]]:
     """Promised against realised rates of the larger values of each segment column.
+
+    Parameters
+    ----------
+    won, p : ndarray of float64, shape (n,)
+    lead : ndarray of int64, shape (n,)
+    segments : mapping of str to ndarray of str, shape (n,)
+    resampler : Resampler
+    own : str, optional
+        The column whose values have intercepts of their own.
+    alike : ndarray of float64, shape (n,), optional
+        ``p`` as it would be if they did not.
 
     Returns
     -------
     list of dict
         ``segment``, ``promised``, ``won`` with ``low`` and ``high`` (0..1), ``snapshots``, ``leads``, ``wins``; and,
         where at least ten leads were won, ``auc`` and ``log_loss`` with the ``base_log_loss`` of its own win rate.
+        Values with an intercept of their own have ``promised_alike``, what would have been promised without it.
     """
     found = []
     for name, values in segments.items():
         levels, counts = np.unique(values, return_counts=True)
-        for level in levels[np.argsort(-counts, kind="stable")][:_LEVELS]:
+        for level in levels[np.argsort(-counts, kind="stable")][: _OWN_LEVELS if name == own else _LEVELS]:
             inside = values == level
             if inside.sum() >= _LEAST_ROWS:
                 line = _line(won, p, lead, inside, resampler)
+                if name == own and alike is not None:
+                    line["promised_alike"] = float(alike[inside].mean())
                 found.append({"segment": f"{name}: {level}", "column": name, "value": str(level), **line})
     return found
 

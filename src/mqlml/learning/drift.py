@@ -10,7 +10,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import expit
 
-from mqlml.learning.likelihood import fit_terms
+from mqlml.learning.likelihood import NINETY, fit_level, fit_terms, information
+from mqlml.learning.shrinkage import between_variance
 
 __all__ = ["Level", "SlopeTest", "follow_level", "later_slope", "time_windows"]
 
@@ -27,7 +28,6 @@ _USUAL_CHANGE = 0.04
 # Slopes on later leads differed from those on held-out leads of the same time by about this much (standard deviation
 # over the public sets); a single forward test is assumed to differ as much again.
 _USUAL_TURN = 0.15
-_NINETY = 1.645
 
 
 @dataclass(frozen=True)
@@ -110,15 +110,14 @@ def follow_level(
     count = int(window.max(initial=0)) + 1
     if count < 2:
         return Level(windows=count)
-    none = np.zeros((len(won), 0))
     found = [window == i for i in range(count)]
-    level = np.array([_offset(log_odds[i], won[i], none[i], None if weight is None else weight[i]) for i in found])
-    precision = np.array([_information(log_odds[i] + o, lead[i]) for i, o in zip(found, level, strict=True)])
+    level = np.array([fit_level(log_odds[i], won[i], None if weight is None else weight[i]) for i in found])
+    precision = np.array([information(log_odds[i] + o, lead[i]) for i, o in zip(found, level, strict=True)])
     now, later = _pairs(level, precision, found, when, known)
     prior = _PAIRS * _USUAL_CHANGE
     share = float(np.clip(((now * later).sum() + _PERSISTENCE * prior) / ((now**2).sum() + prior), 0, 1))
     believed = precision[-1] / (precision[-1] + 1 / _USUAL_CHANGE)
-    newest, spread = float(level[-1]), _NINETY / float(np.sqrt(precision[-1]))
+    newest, spread = float(level[-1]), NINETY / float(np.sqrt(precision[-1]))
     return Level(newest, newest - spread, newest + spread, share, float(share * believed * newest), count)
 
 
@@ -132,11 +131,8 @@ def later_slope(tests: Sequence[SlopeTest]) -> float:
     if not found:
         return 1.0
     slope, variance = np.array(found).T
-    w = 1 / variance
-    mean = (w * slope).sum() / w.sum()
-    free = w.sum() - (w**2).sum() / w.sum()
-    spread = ((w * (slope - mean) ** 2).sum() - (len(w) - 1)) / free if len(w) > 1 else _USUAL_TURN**2
-    w = 1 / (variance + max(spread, 0.0))
+    spread = between_variance(slope, variance) if len(slope) > 1 else _USUAL_TURN**2
+    w = 1 / (variance + spread)
     prior = 1 / _USUAL_TURN**2
     return float((prior + (w * slope).sum()) / (prior + w.sum()))
 
@@ -150,17 +146,6 @@ def _slope(test: SlopeTest) -> tuple[float, float]:
     centred = test.log_odds - np.average(test.log_odds, weights=w)
     independent = len(np.unique(test.lead)) / len(test.lead)
     return float(slope), 1 / max(float((w * centred**2).sum()) * independent, 1e-9)
-
-
-def _offset(log_odds: Floats, won: Floats, none: Floats, weight: Floats | None) -> float:
-    _, (intercept,) = fit_terms(none, won, np.zeros(len(won), dtype=np.int64), offset=log_odds, weight=weight)
-    # A window without a win says "much lower", not "never again".
-    return float(np.clip(intercept, -2.0, 2.0))
-
-
-def _information(log_odds: Floats, lead: Integers) -> float:
-    p = expit(log_odds)
-    return float((p * (1 - p)).mean() * len(np.unique(lead)))
 
 
 def _pairs(

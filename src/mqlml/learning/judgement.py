@@ -56,6 +56,7 @@ def judge(
     *,
     segments: Mapping[str, npt.NDArray[np.str_]],
     seed: int,
+    segment: str | None = None,
     present: PresentRule | None = None,
 ) -> Judgement:
     """Judge the chances on the final test window, or on all tested rows where that holds too few wins.
@@ -69,6 +70,8 @@ def judge(
     segments : mapping of str to ndarray of str
         Values by row of ``rows`` for the breakdown.
     seed : int
+    segment : str, optional
+        The one of ``segments`` whose values have intercepts of their own.
     present : PresentRule or None
     """
     inside, pooled = _judged(rows, tested)
@@ -93,7 +96,15 @@ def judge(
         "present": _against_present(rows, row, p, present, seed=seed),
         "reliability": reliability(won, p, lead, resampler),
         "by_month": by_month(rows, tested, seed=seed),
-        "by_segment": by_segment(won, p, lead, {k: v[row] for k, v in segments.items()}, resampler),
+        "by_segment": by_segment(
+            won,
+            p,
+            lead,
+            {k: v[row] for k, v in segments.items()},
+            resampler,
+            own=segment,
+            alike=None if tested.alike is None else tested.alike[inside],
+        ),
         "looks": _looks(rows, tested, plan, pooled=pooled),
     }
     evidence = Evidence(

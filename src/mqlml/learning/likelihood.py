@@ -7,13 +7,17 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+from scipy.special import expit
 
 from mqlml.tape.compiling import compiled
 
-__all__ = ["fit_terms", "line_loss"]
+__all__ = ["NINETY", "fit_level", "fit_terms", "information", "line_loss"]
 
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
+
+NINETY = 1.645
+"""Standard errors to each side of a 90 % interval."""
 
 # Worth about 20 observations of information at p = 0.5: enough to steady a slope, too little to bend a known one.
 _PULL_TO_ONE = 5.0
@@ -24,6 +28,20 @@ _PULL_TOGETHER = 1.0
 def line_loss(log_odds: Floats, won: Floats) -> Floats:
     """Log loss of each row in nats."""
     return np.logaddexp(0, log_odds) - won * log_odds
+
+
+def fit_level(log_odds: Floats, won: Floats, weight: Floats | None = None) -> float:
+    """What has to be added to log-odds so that as many wins are promised as there were; at most 2 either way."""
+    none, flat = np.zeros((len(won), 0)), np.zeros(len(won), dtype=np.int64)
+    _, (level,) = fit_terms(none, won, flat, offset=log_odds, weight=weight)
+    # A part without a win says "much lower", not "never".
+    return float(np.clip(level, -2.0, 2.0))
+
+
+def information(log_odds: Floats, unit: Integers) -> float:
+    """Inverse variance of a level fitted to these rows; all rows of a unit (a lead, an account) count as one."""
+    p = expit(log_odds)
+    return max(float((p * (1 - p)).mean() * len(np.unique(unit))), 1e-9)
 
 
 def fit_terms(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +16,7 @@ __all__ = ["Logistic", "choose_strength", "fit_logistic", "weighted_log_loss"]
 Floats = npt.NDArray[np.float64]
 Singles = npt.NDArray[np.float32]
 Signs = npt.NDArray[np.int8]
+Flags = npt.NDArray[np.bool_]
 
 # Ascending: each fit starts from the one before.
 STRENGTHS = (0.003, 0.03, 0.3)
@@ -112,8 +113,16 @@ def choose_strength(
     seed: int,
     weight: Floats | None = None,
     signs: Signs | None = None,
+    without: Callable[[Flags], Mapping[int, Floats]] = lambda _: {},
 ) -> tuple[float, Floats]:
     """Choose the penalty by out-of-fold log loss.
+
+    Parameters
+    ----------
+    matrix, won, folds, seed, weight, signs
+        As for :func:`fit_logistic`; ``folds`` holds the fold of each row.
+    without : callable
+        Columns, by place, that depend on the outcomes: as they are without those of the given rows.
 
     Returns
     -------
@@ -121,9 +130,11 @@ def choose_strength(
         The strength and its out-of-fold raw scores.
     """
     raw = np.empty((len(STRENGTHS), len(won)))
-    scaled, _, _ = _standardised(matrix)
+    scaled, mean, scale = _standardised(matrix)
     with threadpool_limits(1, "blas"):
         for fold in np.unique(folds):
+            for place, values in without(folds == fold).items():
+                scaled[:, place] = (values - mean[place]) / scale[place]
             row = _drawn(np.flatnonzero(folds != fold), _ROWS_TO_CHOOSE, seed)
             part = None if weight is None else weight[row]
             found = _fit_signed(scaled[row], won[row], part, strengths=STRENGTHS, signs=signs)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from mqlml.learning.calibration import Calibrator
 from mqlml.learning.encoder import Encoder
 from mqlml.learning.newcomers import Newcomer, newcomer_rows
 from mqlml.learning.propensity import Blend
+from mqlml.learning.segments import Segments
 from mqlml.tape.features import FeatureSet
 
 if TYPE_CHECKING:
@@ -39,6 +40,8 @@ class Model:
         Ascending quantiles of the chances of leads the recipe was tested on; percentiles are read from it.
     newcomers : tuple of Newcomer
         Who speaks for leads with a level that was never seen.
+    segments : Segments
+        What is added to the calibrated log-odds of each segment's leads.
     """
 
     features: FeatureSet
@@ -47,6 +50,7 @@ class Model:
     calibrator: Calibrator
     reference: Floats
     newcomers: tuple[Newcomer, ...] = ()
+    segments: Segments = field(default_factory=Segments)
 
     def matrix(self, table: pa.Table) -> Floats:
         """Design matrix of a table of features, shape (rows, columns); columns are found by name."""
@@ -68,6 +72,8 @@ class Model:
     def log_odds(self, matrix: Floats) -> Floats:
         """Calibrated log-odds of rows of the design matrix, shape (rows,)."""
         found = self.calibrator.log_odds(self.blend.raw(matrix))
+        for j, added in self.segments.columns(self.encoder).items():
+            found += added * matrix[:, j]
         speaker = newcomer_rows(self.newcomers, self.encoder, matrix)
         for i, rule in enumerate(self.newcomers):
             found[speaker == i] = rule.log_odds(found[speaker == i])
@@ -85,6 +91,7 @@ class Model:
             "blend": self.blend.to_parts(),
             "calibrator": self.calibrator.to_dict(),
             "newcomers": [rule.to_dict() for rule in self.newcomers],
+            "segments": self.segments.to_dict(),
             "reference": [float(p) for p in self.reference],
         }
         trees = {f"trees_{i}.txt": text.encode() for i, text in enumerate(self.blend.trees)}
@@ -109,4 +116,5 @@ class Model:
             calibrator=Calibrator.from_dict(data["calibrator"]),
             reference=np.asarray(data["reference"], dtype=np.float64),
             newcomers=tuple(Newcomer.from_dict(rule) for rule in data["newcomers"]),
+            segments=Segments.from_dict(data["segments"]) if "segments" in data else Segments(),
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
@@ -101,6 +102,7 @@ def fit_newcomers(
     *,
     open_features: Sequence[str],
     group: Integers,
+    codes: Mapping[int, Integers] = MappingProxyType({}),
     logistic: Logistic,
     seed: int,
 ) -> tuple[Newcomer, ...]:
@@ -116,6 +118,8 @@ def fit_newcomers(
         how newcomers fare.
     group : ndarray of int64, shape (rows,)
         Accounts.
+    codes : mapping of int to ndarray of int64, shape (rows,)
+        Level of each row in the columns that hold rates, by place.
     logistic : Logistic
         The half that is fitted again without some levels, as strongly penalised; it stands for the whole model.
     seed : int
@@ -136,12 +140,13 @@ def fit_newcomers(
     slope, intercept = _line(fits.without(group_folds(group[drawn], won, folds=_GROUPS, seed=seed)), won)
     found = []
     for name in open_features:
-        level = _groups_of_levels(matrix, encoder, name)
+        level = _groups_of_levels(_levels_of(matrix, encoder, name, codes, drawn))
+        rates = [j for j in codes if encoder.columns[j].feature == name]
         # Fewer than five levels cannot say how far another one may differ.
         few = len(np.unique(level[level >= 0])) < _GROUPS
         if few:
             found.append(Newcomer(name, _ORDER, nothing))
-        elif rule := _rule(name, slope * fits.without(level) + intercept, won, level, nothing):
+        elif rule := _rule(name, slope * fits.without(level, unknown=rates) + intercept, won, level, nothing):
             found.append(rule)
     return tuple(found)
 
@@ -155,15 +160,20 @@ class _Fits:
     strength: float
     seed: int
 
-    def without(self, group: Integers) -> Floats:
-        """Raw log-odds of each row from a fit without its group; NaN outside groups and where nothing can be told."""
+    def without(self, group: Integers, *, unknown: Sequence[int] = ()) -> Floats:
+        """Raw log-odds of each row from a fit without its group; NaN outside groups and where nothing can be told.
+
+        Columns that are ``unknown`` of rows left out read 0 there: a level never seen has no rate.
+        """
         raw = np.full(len(self.won), np.nan)
         for g in range(group.max(initial=-1) + 1):
             out = group == g
             rest = self.won[~out]
             if min(out.sum(), len(rest)) >= _LEAST_ROWS and rest.min() < rest.max():
                 learned = fit_logistic(self.matrix[~out], rest, strength=self.strength, seed=self.seed)
-                raw[out] = learned.raw(self.matrix[out])
+                told = self.matrix[out]
+                told[:, unknown] = 0.0
+                raw[out] = learned.raw(told)
         return raw
 
 
@@ -204,14 +214,23 @@ def _expected_slope(raw: Floats, won: Floats, group: Integers) -> float:
     return min(best**3 / (best**2 + variance + _NOTHING), 1.0)
 
 
-def _groups_of_levels(matrix: Floats, encoder: Encoder, name: str) -> Integers:
-    """Deal the levels of a feature into groups of about equal size; -1 for rows without one of them."""
-    places = [j for j, c in enumerate(encoder.columns) if c.feature == name and c.kind == "level" and c.view is None]
-    sizes = np.array([matrix[:, j].sum() for j in places])
-    filled = np.zeros(min(_GROUPS, len(places)))
-    group = np.full(len(matrix), -1)
+def _levels_of(matrix: Floats, encoder: Encoder, name: str, codes: Mapping[int, Integers], drawn: Integers) -> Integers:
+    """Code of each row's level of a feature, -1 for none of its own."""
+    found = np.full(len(matrix), -1)
+    for j, column in enumerate(encoder.columns):
+        if column.feature == name and column.kind == "rate":
+            return codes[j][drawn]
+        if column.feature == name and column.kind == "level" and column.view is None:
+            found[matrix[:, j] > 0] = j
+    return np.unique(np.r_[-1, found], return_inverse=True)[1][1:] - 1
+
+
+def _groups_of_levels(level: Integers) -> Integers:
+    """Deal levels into groups of about equal size; group of each row, -1 for rows without a level."""
+    sizes = np.bincount(level[level >= 0])
+    filled = np.zeros(max(min(_GROUPS, len(sizes)), 1))
+    group = np.full(len(sizes) + 1, -1)
     for i in np.argsort(-sizes, kind="stable"):
-        smallest = int(np.argmin(filled))
-        filled[smallest] += sizes[i]
-        group[matrix[:, places[i]] > 0] = smallest
-    return group
+        group[i] = np.argmin(filled)
+        filled[group[i]] += sizes[i]
+    return group[level]

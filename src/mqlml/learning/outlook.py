@@ -82,7 +82,7 @@ def reach_of_test(part: Part) -> dict[str, Any]:
     --------
     >>> reach = reach_of_test(Part("test", 0, 1, 4_000, 400, 40, ""))
     >>> round(reach["give_or_take"], 2), round(reach["least"], 2), reach["suffices"]
-    (0.08, 0.61, 'roughly')
+    (0.08, 0.62, 'roughly')
     """
     wins, others = float(part.wins), float(max(part.leads - part.wins, 0))
     grid = np.linspace(0.5, 0.95, 46)

@@ -19,6 +19,7 @@ from mqlml.learning.constraints import Constraints
 from mqlml.learning.hyperparameters import Hyperparameters
 from mqlml.learning.likelihood import fit_terms
 from mqlml.learning.logistic import Logistic, choose_strength, fit_logistic, weighted_log_loss
+from mqlml.learning.rates import Evidence, RatedLevels
 from mqlml.learning.windows import group_folds
 
 if TYPE_CHECKING:
@@ -57,6 +58,8 @@ class Recipe:
         What people decided that the model must obey.
     newcomers : bool
         Whether rules for values never seen are learned; they take longer than all else, so rounds go without.
+    segment : str or None
+        Categorical feature whose levels have intercepts of their own.
     trees : Hyperparameters
     """
 
@@ -67,6 +70,7 @@ class Recipe:
     calibration: Method = "auto"
     constraints: Constraints = field(default_factory=Constraints)
     newcomers: bool = True
+    segment: str | None = None
     trees: Hyperparameters = field(default_factory=Hyperparameters)
 
     def tree_parameters(self, bag: int) -> dict[str, Any]:
@@ -171,6 +175,7 @@ def fit_blend(
     recipe: Recipe,
     weight: Floats | None = None,
     signs: Signs | None = None,
+    rated: RatedLevels | None = None,
     step: Callable[[], None] = lambda: None,
 ) -> tuple[Blend, Halves, Calibrator | None]:
     """Fit both halves on the same rows, with out-of-fold scores of each.
@@ -187,6 +192,8 @@ def fit_blend(
         Weights of snapshots whose horizon is not over and of those like them; 1 each where absent.
     signs : ndarray of int8, shape (columns,), optional
         +1 where the chance may only grow with a column, -1 where it may only fall, 0 where both may be.
+    rated : RatedLevels, optional
+        Columns that were made of the outcomes; a fold held out must not have taught those of the others.
     step : callable
         Called once a bag, for progress.
 
@@ -202,7 +209,10 @@ def fit_blend(
     if not _both_outcomes(won, folds):
         nothing, flat = Blend(_base_rate(won, matrix.shape[1], weight), (), 0.0), np.zeros(len(won))
         return nothing, Halves(flat, flat, won, weight), Calibrator()
-    strength, straight = choose_strength(matrix, won, folds, seed=recipe.seed, weight=weight, signs=signs)
+    rated = rated or RatedLevels({}, Evidence(won, group))
+    strength, straight = choose_strength(
+        matrix, won, folds, seed=recipe.seed, weight=weight, signs=signs, without=rated.columns
+    )
     logistic = fit_logistic(matrix, won, strength=strength, seed=recipe.seed, weight=weight, signs=signs)
     held_out = Halves(straight, straight, won, weight)
     if min(wins, len(np.unique(lead)) - wins) < FEW:
@@ -210,7 +220,7 @@ def fit_blend(
         return Blend(logistic, (), 0.0), held_out, calibrator
     if wins < MIN_WINS_FOR_TREES or matrix.shape[1] == 0:
         return Blend(logistic, (), 0.0), held_out, None
-    trees, bagged = fit_trees(matrix, won, folds, recipe=recipe, weight=weight, signs=signs, step=step)
+    trees, bagged = fit_trees(matrix, won, folds, recipe=recipe, weight=weight, signs=signs, rated=rated, step=step)
     held_out = replace(held_out, bagged=bagged)
     return Blend(logistic, trees, best_weight(held_out)), held_out, None
 
@@ -223,13 +233,14 @@ def fit_trees(
     recipe: Recipe,
     weight: Floats | None = None,
     signs: Signs | None = None,
+    rated: RatedLevels | None = None,
     step: Callable[[], None] = lambda: None,
 ) -> tuple[tuple[str, ...], Floats]:
     """Fit one bag a fold, each without that fold, and score the fold with it.
 
     Parameters
     ----------
-    matrix, won, recipe, weight, signs, step
+    matrix, won, recipe, weight, signs, rated, step
         As of :func:`fit_blend`; ``recipe.leads_per_row`` is that of these rows.
     folds : ndarray of int64, shape (rows,)
         Fold of each row, 0 .. ``recipe.bags`` - 1.
@@ -244,6 +255,9 @@ def fit_trees(
     rows = _dataset(matrix, won, weight, recipe)
     for bag in range(recipe.bags):
         out = folds == bag
+        if rated is not None and rated.codes:
+            matrix = rated.told(matrix, out)
+            rows = _dataset(matrix, won, weight, recipe)
         text, bagged[out] = _fit_bag(rows, matrix, out, recipe, bag, signs)
         trees.append(text)
         step()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,6 +13,7 @@ from scipy.special import expit, logit
 from mqlml.learning.calibration import Calibrator, fit_calibrator
 from mqlml.learning.drift import Level, SlopeTest, follow_level, later_slope, time_windows
 from mqlml.learning.propensity import best_weight
+from mqlml.learning.segments import Segments, SegmentTest, fit_segments
 
 if TYPE_CHECKING:
     from mqlml.learning.encoder import Encoder
@@ -26,6 +27,7 @@ __all__ = ["Fitted", "Scored", "Settled", "known_at", "settle"]
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]
+Texts = npt.NDArray[np.str_]
 
 # A forward test with fewer winning (or other) leads says nothing of a slope.
 _LEADS_TO_TEST = 20
@@ -50,6 +52,8 @@ class Fitted:
         Added to the calibrated log-odds: the rows learned from were won more or less often than leads are.
     open_features : tuple of str
         Categorical features whose "other" was learned from nothing but hidden levels.
+    segment : ndarray of str, shape (n,), optional
+        Segment of each row, where segments have levels of their own.
     """
 
     row: Integers
@@ -60,6 +64,7 @@ class Fitted:
     few: Calibrator | None
     shift: float = 0.0
     open_features: tuple[str, ...] = ()
+    segment: Texts | None = None
 
 
 @dataclass(frozen=True)
@@ -80,6 +85,8 @@ class Scored:
         Win rate of the rows learned from.
     familiar : ndarray of bool, shape (n,)
         Rows without a level that the fit has never seen, where it does not know how newcomers fare.
+    segment : ndarray of str, shape (n,), optional
+        Segment of each row, where segments have levels of their own.
     """
 
     round: Round
@@ -89,6 +96,18 @@ class Scored:
     speaker: Integers
     base: float
     familiar: Flags
+    segment: Texts | None = None
+
+    def where(self, flags: Flags) -> Scored:
+        """Only the tested rows for which ``flags`` is true."""
+        return replace(
+            self,
+            row=self.row[flags],
+            halves=self.halves.where(flags),
+            speaker=self.speaker[flags],
+            familiar=self.familiar[flags],
+            segment=None if self.segment is None else self.segment[flags],
+        )
 
 
 @dataclass(frozen=True)
@@ -105,16 +124,21 @@ class Settled:
         The part of the calibrator's intercept that follows the newest win rate.
     slope_on_later_leads : float
         The part of its slope that forward tests taught.
+    segments : Segments
+        What is added to the calibrated log-odds of each segment's leads.
     """
 
     share: float
     calibrator: Calibrator
     level: Level
     slope_on_later_leads: float
+    segments: Segments = field(default_factory=Segments)
 
     def probability(self, scored: Scored) -> Floats:
         """Chances of the rows of a round, strictly between 0 and 1."""
         log_odds = self.calibrator.log_odds(scored.halves.mixed(self.share))
+        if scored.segment is not None:
+            log_odds = log_odds + self.segments.of(scored.segment)
         for i, rule in enumerate(scored.fitted.newcomers):
             mine = scored.speaker == i
             log_odds[mine] = rule.moved(self.level.applied).log_odds(log_odds[mine])
@@ -142,15 +166,17 @@ def settle(
     if fitted.few is not None:
         return Settled(0.0, fitted.few.moved(fitted.shift), Level(), 1.0)
     # What is said of newcomers follows a rule of its own, so that they teach nothing of everybody else.
-    forward = [t for t in (_where(t, t.familiar) for t in teachers if t.round.origin is not None) if _tells(rows, t)]
+    forward = [t for t in (t.where(t.familiar) for t in teachers if t.round.origin is not None) if _tells(rows, t)]
     if share is None:
         share = best_weight(fitted.held_out, [t.halves for t in forward]) if fitted.blend.trees else 0.0
     line = _calibrated(rows, fitted, share, recipe)
-    slope = later_slope([_slope_test(rows, t, share, recipe) for t in forward])
+    tests = [_slope_test(rows, t, share, recipe) for t in forward]
+    slope = later_slope(tests)
     scores, lead = fitted.held_out, rows.lead[fitted.row]
     turned = line.turned(slope, around=_log_odds_of(scores.won))
+    segments = _segments(rows, fitted, turned.log_odds(scores.mixed(share)), forward, tests, recipe)
     if rows.timing == "none":
-        return Settled(share, turned.moved(fitted.shift), Level(), slope)
+        return Settled(share, turned.moved(fitted.shift), Level(), slope, segments)
     level = follow_level(
         turned.log_odds(scores.mixed(share)),
         scores.won,
@@ -159,7 +185,7 @@ def settle(
         lead=lead,
         weight=scores.weight,
     )
-    return Settled(share, turned.moved(fitted.shift + level.applied), level, slope)
+    return Settled(share, turned.moved(fitted.shift + level.applied), level, slope, segments)
 
 
 def known_at(origin: int | None, rows: Rows, scored: Sequence[Scored]) -> list[Scored]:
@@ -170,7 +196,7 @@ def known_at(origin: int | None, rows: Rows, scored: Sequence[Scored]) -> list[S
     for other in scored:
         known = (rows.known[other.row] <= origin) & (rows.when[other.row] < origin)
         if known.any():
-            found.append(_where(other, known))
+            found.append(other.where(known))
     return found
 
 
@@ -194,10 +220,25 @@ def _slope_test(rows: Rows, test: Scored, share: float, recipe: Recipe) -> Slope
     return SlopeTest(line.log_odds(test.halves.mixed(share)), test.halves.won, rows.lead[test.row])
 
 
-def _where(test: Scored, kept: Flags) -> Scored:
-    """Some rows of a round."""
-    row, halves = test.row[kept], test.halves.where(kept)
-    return replace(test, row=row, halves=halves, speaker=test.speaker[kept], familiar=test.familiar[kept])
+def _segments(
+    rows: Rows,
+    fitted: Fitted,
+    held_out: Floats,
+    forward: Sequence[Scored],
+    tests: Sequence[SlopeTest],
+    recipe: Recipe,
+) -> Segments:
+    """Levels of segments on forward tests, or on held-out rows where there are none."""
+    if recipe.segment is None:
+        return Segments()
+    found = [
+        SegmentTest(test.log_odds, test.won, scored.segment, rows.group[scored.row])
+        for scored, test in zip(forward, tests, strict=True)
+        if scored.segment is not None
+    ]
+    if not found and fitted.segment is not None:
+        found = [SegmentTest(held_out, fitted.held_out.won, fitted.segment, rows.group[fitted.row])]
+    return fit_segments(recipe.segment, found) if found else Segments()
 
 
 def _tells(rows: Rows, test: Scored) -> bool:

@@ -10,10 +10,13 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import logit
 
-from mqlml.learning.encoder import fit_encoder, mask_levels, without_repeats
+from mqlml.learning.encoder import mask_levels, without_repeats
+from mqlml.learning.encoder_fit import fit_encoder
 from mqlml.learning.model import Model
 from mqlml.learning.newcomers import fit_newcomers, new_to, newcomer_rows
 from mqlml.learning.propensity import Blend, Halves, Recipe, fit_blend
+from mqlml.learning.rates import Evidence
+from mqlml.learning.segments import Segments, segment_of
 from mqlml.learning.settling import Fitted, Scored, known_at, settle
 
 if TYPE_CHECKING:
@@ -56,6 +59,8 @@ class Tested:
     settled : ndarray of float64, shape (n,)
         Chance on the scale of the shipped model (its weight and calibrator); NaN where it would have been learned from
         in a training without refit.
+    alike : ndarray of float64, shape (n,), optional
+        ``p`` as it would be if all segments shared one intercept, where they do not.
     """
 
     row: npt.NDArray[np.int64]
@@ -65,6 +70,7 @@ class Tested:
     p: Floats
     baselines: dict[str, Floats]
     settled: Floats
+    alike: Floats | None = None
 
 
 @dataclass(frozen=True)
@@ -140,7 +146,7 @@ def _train_frozen(
     fitted = _fit(table, then, features, first.fit, recipe, min_leads, step, shift=_shift(then, first))
     settled = settle(rows, fitted, known_at(first.origin, rows, scored), recipe=recipe)
     base = np.clip(then.where(first.fit).base_rate, _LEAST, 1 - _LEAST)
-    shipped = [_predict(table, rows, r, fitted, base) for r in plan.frozen]
+    shipped = [_predict(table, rows, r, fitted, base, recipe.segment) for r in plan.frozen]
     tested = _pool(rows, [*scored, *shipped], settled, recipe, frozen=len(shipped))
     return _shipped(features, fitted, settled, tested)
 
@@ -150,7 +156,8 @@ def _shipped(features: FeatureSet, fitted: Fitted, settled: Settled, tested: Tes
     reference = np.quantile(tested.settled[unseen], np.linspace(0, 1, _REFERENCE_QUANTILES))
     blend = Blend(fitted.blend.logistic, fitted.blend.trees, settled.share)
     newcomers = tuple(rule.moved(settled.level.applied) for rule in fitted.newcomers)
-    return Training(Model(features, fitted.encoder, blend, settled.calibrator, reference, newcomers), tested, settled)
+    model = Model(features, fitted.encoder, blend, settled.calibrator, reference, newcomers, settled.segments)
+    return Training(model, tested, settled)
 
 
 def _shift(then: Rows, tested: Round) -> float:
@@ -178,17 +185,30 @@ def _fit(
 ) -> Fitted:
     chosen = _thinned(chosen, seed=recipe.seed)
     part, lead, won = table.filter(chosen), rows.lead[chosen], rows.won[chosen]
-    encoder = fit_encoder(part, features.features, lead=lead, min_leads=min_leads, constraints=recipe.constraints)
-    matrix = encoder.transform(mask_levels(part, encoder, lead=lead, seed=recipe.seed))
-    encoder, matrix = without_repeats(encoder, matrix)
+    weight = None if rows.fit_weight is None else rows.fit_weight[chosen]
+    evidence = Evidence(won, rows.group[chosen], weight)
+    encoder = fit_encoder(
+        part,
+        features.features,
+        lead=lead,
+        min_leads=min_leads,
+        constraints=recipe.constraints,
+        evidence=evidence,
+        segment=recipe.segment,
+    )
+    masked = mask_levels(part, encoder, lead=lead, seed=recipe.seed)
+    encoder, matrix = without_repeats(encoder, encoder.transform(masked))
+    rated = encoder.rated(masked, evidence, seed=recipe.seed)
+    matrix = rated.told(matrix)
     blend, held_out, few = fit_blend(
         matrix,
         won,
         lead=lead,
         group=rows.group[chosen],
-        weight=None if rows.fit_weight is None else rows.fit_weight[chosen],
+        weight=weight,
         recipe=recipe,
         signs=recipe.constraints.signs(encoder.columns, features.features),
+        rated=rated,
         step=step,
     )
     open_features = encoder.without_others(part)
@@ -200,13 +220,15 @@ def _fit(
             won,
             encoder,
             open_features=open_features,
+            codes=rated.codes,
             group=rows.group[chosen],
             logistic=blend.logistic,
             seed=recipe.seed,
         )
     )
     newcomers = tuple(rule.moved(shift) for rule in newcomers)
-    return Fitted(np.flatnonzero(chosen), encoder, blend, held_out, newcomers, few, shift, open_features)
+    segment = segment_of(recipe.segment, encoder, matrix) if recipe.segment else None
+    return Fitted(np.flatnonzero(chosen), encoder, blend, held_out, newcomers, few, shift, open_features, segment)
 
 
 def _thinned(chosen: Flags, *, seed: int) -> Flags:
@@ -232,16 +254,19 @@ def score_round(
     then = rows.seen_from(tested.origin)
     fitted = _fit(table, then, features, tested.fit, recipe, min_leads, step, shift=_shift(then, tested))
     base = np.clip(then.where(tested.fit).base_rate, _LEAST, 1 - _LEAST)
-    return _predict(table, rows, tested, fitted, float(base))
+    return _predict(table, rows, tested, fitted, float(base), recipe.segment)
 
 
-def _predict(table: pa.Table, rows: Rows, tested: Round, fitted: Fitted, base: float) -> Scored:
+def _predict(
+    table: pa.Table, rows: Rows, tested: Round, fitted: Fitted, base: float, segment_feature: str | None
+) -> Scored:
     row = np.flatnonzero(tested.test)
     matrix = fitted.encoder.transform(table.filter(tested.test))
     halves = Halves(*fitted.blend.halves(matrix), rows.won[row])
     speaker = newcomer_rows(fitted.newcomers, fitted.encoder, matrix)
     familiar = ~new_to(fitted.encoder, matrix, fitted.open_features)
-    return Scored(tested, row, fitted, halves, speaker, base, familiar)
+    segment = segment_of(segment_feature, fitted.encoder, matrix) if segment_feature else None
+    return Scored(tested, row, fitted, halves, speaker, base, familiar, segment)
 
 
 def _pool(rows: Rows, scored: Sequence[Scored], settled: Settled, recipe: Recipe, *, frozen: int = 0) -> Tested:
@@ -250,12 +275,13 @@ def _pool(rows: Rows, scored: Sequence[Scored], settled: Settled, recipe: Recipe
     The last ``frozen`` rounds were predicted by the shipped model: their chances are its own, and those of the others
     say nothing of it.
     """
-    chances, logistic, own = [], [], []
+    chances, logistic, own, alike = [], [], [], []
     for k, s in enumerate(scored):
         teachers = known_at(s.round.origin, rows, [t for t in scored if t is not s])
         ships = frozen > 0 and k >= len(scored) - frozen
         then = settled if ships else settle(rows, s.fitted, teachers, recipe=recipe)
         chances.append(then.probability(s))
+        alike.append(replace(then, segments=Segments()).probability(s))
         alone = settle(rows, s.fitted, teachers, recipe=recipe, share=0.0)
         logistic.append(alone.calibrator.probability(s.halves.straight))
         own.append(settled.probability(s) if ships or not frozen else np.full(len(s.row), np.nan))
@@ -270,4 +296,5 @@ def _pool(rows: Rows, scored: Sequence[Scored], settled: Settled, recipe: Recipe
             "logistic regression": np.concatenate(logistic),
         },
         settled=np.concatenate(own),
+        alike=np.concatenate(alike) if recipe.segment else None,
     )

@@ -13,6 +13,7 @@ from mqlml.learning.encoder import mask_levels
 from mqlml.learning.evaluation import losses
 from mqlml.learning.hyperparameters import Hyperparameters
 from mqlml.learning.propensity import Blend, Recipe, fit_trees
+from mqlml.learning.rates import Evidence, RatedLevels
 from mqlml.learning.settling import Scored, settle
 from mqlml.learning.training import JUDGED_BAGS, score_round
 from mqlml.learning.tuning import Losses
@@ -32,8 +33,6 @@ Flags = npt.NDArray[np.bool_]
 
 # Two windows to search on and one to check the find.
 _WINDOWS = 3
-# Trees fitted to fewer winning leads say little of those that a whole history can bear.
-_LEAST_WINS = 100
 _REPORTED = ("certify", "compare", "test")
 _TOO_FEW = "too few leads were won before the first window whose figures are reported"
 
@@ -67,6 +66,7 @@ class _Test:
     learned: Floats
     asked: Floats
     signs: npt.NDArray[np.int8]
+    rated: RatedLevels
 
     def losses(self, recipe: Recipe) -> Floats:
         fitted, then = self.scored.fitted, self.then
@@ -78,6 +78,7 @@ class _Test:
             recipe=replace(recipe, leads_per_row=len(np.unique(lead)) / len(lead)),
             weight=fitted.held_out.weight,
             signs=self.signs,
+            rated=self.rated,
         )
         blend = Blend(fitted.blend.logistic, trees, fitted.blend.weight)
         refitted = replace(fitted, blend=blend, held_out=replace(fitted.held_out, bagged=bagged))
@@ -115,12 +116,12 @@ def plan_tests(
     last = inner.rounds[-1].origin
     if inner.mode != "forward" or last == inner.rounds[0].origin:
         return _TOO_FEW
-    if min(rows.seen_from(r.origin).winning_leads(r.fit) for r in inner.rounds) < _LEAST_WINS:
-        return _TOO_FEW
     lighter = replace(recipe, bags=min(recipe.bags, JUDGED_BAGS), newcomers=False)
     tests = []
     for r in inner.rounds:
         scored = score_round(table, rows, features, r, lighter, min_leads)
+        if scored.fitted.few is not None:
+            return _TOO_FEW
         tests.append(_test(table, rows, features, scored, lighter))
         step()
     early = [test for test in tests if test.scored.round.origin != last]
@@ -133,4 +134,6 @@ def _test(table: pa.Table, rows: Rows, features: FeatureSet, scored: Scored, rec
     part = mask_levels(table.take(pa.array(row)), encoder, lead=rows.lead[row], seed=recipe.seed)
     asked = encoder.transform(table.take(pa.array(scored.row)))
     signs = recipe.constraints.signs(encoder.columns, features.features)
-    return _Test(scored, rows.seen_from(scored.round.origin), encoder.transform(part), asked, signs)
+    then, held_out = rows.seen_from(scored.round.origin), scored.fitted.held_out
+    rated = encoder.rated(part, Evidence(held_out.won, then.group[row], held_out.weight), seed=recipe.seed)
+    return _Test(scored, then, rated.told(encoder.transform(part)), asked, signs, rated)

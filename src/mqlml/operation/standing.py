@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from mqlml.errors import DataRefused, EngineError, Problem, shown
+from mqlml.history.locking import only_one
 from mqlml.history.writing import write_text
 from mqlml.operation.bundle import is_model_version, read_json
 
@@ -122,18 +123,9 @@ def alone(models: Path) -> Iterator[None]:
     EngineError
         Another process is changing it right now.
     """
-    try:
-        import fcntl
-    except ImportError:  # no such locks on Windows: there, whoever writes last wins, whole
-        yield
-        return
-    models.mkdir(parents=True, exist_ok=True)
-    with (models / f".{_POINTER}.lock").open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            what = f"MQL-write {models / _POINTER}: another process is changing the bundle in use."
-            raise EngineError(what, hint="nothing was changed here; look at what it did, then run again") from None
+    what = f"MQL-write {models / _POINTER}: another process is changing the bundle in use."
+    busy = EngineError(what, hint="nothing was changed here; look at what it did, then run again")
+    with only_one(models / f".{_POINTER}.lock", busy=busy):
         yield
 
 

@@ -98,8 +98,9 @@ class Explainer:
         """Base and what each column of the design matrix adds, in calibrated log-odds.
 
         The logistic half adds ``beta_j (x_j - mean_j)``, the trees their SHAP values; the calibrator scales both, a
-        curved one by another factor for each lead. A lead with a level never seen has its parts at its
-        rule's slope, and the rest of the way from the common base stands at that level's column.
+        curved one by another factor for each lead. What is added for a segment stands at its column. A lead with a
+        level never seen has its parts at its rule's slope, and the rest of the way from the common base stands at
+        that level's column.
         """
         blend, calibrator = self.model.blend, self.model.calibrator
         base = (1 - blend.weight) * blend.logistic.base
@@ -109,6 +110,8 @@ class Explainer:
             base += blend.weight * float(trees[0, -1]) if len(trees) else 0.0
             columns += blend.weight * trees[:, :-1]
         columns *= calibrator.scale(base + columns.sum(axis=1), base)[:, None]
+        for j, added in self.model.segments.columns(self.model.encoder).items():
+            columns[:, j] += added * matrix[:, j]
         start = float(calibrator.log_odds(np.full(1, base))[0])
         self._let_newcomers_speak(matrix, columns, start)
         return start, columns

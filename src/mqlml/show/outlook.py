@@ -31,7 +31,7 @@ def in_short(found: Mapping[str, Any], settings: str) -> Iterator[str]:
     if found["problems"]:
         yield from _item("Next", "repair what is named above, then run 'mqlml check' again.")
     else:
-        yield from _item("Next", f"mqlml train --config {settings}")
+        yield f"  {'Next':<8} mqlml train --config {settings}"  # in one line, to be copied
 
 
 def _item(name: str, text: str) -> Iterator[str]:

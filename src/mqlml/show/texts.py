@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from mqlml.errors import shown
 from mqlml.show.figures import interval, percent, table
 from mqlml.show.handing import handed
+from mqlml.show.keeping import kept_events
 from mqlml.show.outlook import in_short
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ def trained(summary: Mapping[str, Any], notes: Sequence[str]) -> str:
     lines += [_finding(finding) for finding in summary["audit"] if finding["level"] != "note"]
     figures = [(m["name"], interval(m["model"]), m["plain"]) for m in summary["evaluation"]["metrics"]]
     lines += ["Tested", *table(("figure", "value [90 % interval]", "meaning"), figures), ""]
+    lines += [summary["level"]["sentence"], ""] if summary.get("level") else []
     rungs = [
         (
             r["name"],
@@ -62,10 +64,11 @@ def trained(summary: Mapping[str, Any], notes: Sequence[str]) -> str:
     return "\n".join(lines)
 
 
-def scored(manifest: Mapping[str, Any]) -> str:
+def scored(manifest: Mapping[str, Any], state: Mapping[str, Any] | None = None) -> str:
     """What a scoring run did, for the terminal."""
     tiers = ", ".join(f"{n:,} {tier}" for tier, n in manifest["tiers"].items())
     lines = [f"Note: {note}" for note in manifest["notes"]]
+    lines += [] if state is None else [kept_events(state)]
     lines.append(f"{manifest['rows_in']:,} leads in the file; skipped: {_reasons(manifest['skipped']) or 'none'}.")
     quality = {word: n for word, n in manifest["quality"].items() if n}
     lines.append(

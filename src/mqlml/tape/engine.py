@@ -17,6 +17,7 @@ from mqlml.history.reading import read_history
 if TYPE_CHECKING:
     from mqlml.config import Config
     from mqlml.history.contract import History
+    from mqlml.history.kept import Kept
     from mqlml.tape.features import FeatureSet
     from mqlml.tape.local import TypeCount
     from mqlml.tape.traffic import Tally
@@ -35,11 +36,19 @@ class Engine(Protocol):
 
 @dataclass(frozen=True)
 class LocalEngine:
-    """DuckDB on this machine."""
+    """DuckDB on this machine.
+
+    Parameters
+    ----------
+    kept : Kept, optional
+        Events that earlier runs have read.
+    """
+
+    kept: Kept | None = None
 
     def open(self, config: Config, *, kinds: Kinds | None = None) -> History:
         """Read a history."""
-        return read_history(config, kinds=kinds)
+        return read_history(config, kinds=kinds, kept=self.kept)
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from mqlml.review.comparing import measure_comparisons
 from mqlml.review.converts import converts
 from mqlml.review.decision import decision
 from mqlml.review.drivers import drivers
+from mqlml.review.level import level_now
 from mqlml.review.nurture import lacking, near_misses, preceded
 from mqlml.review.reasons import Explainer, difference_from_shap
 from mqlml.review.report import summary as figures_of
@@ -112,6 +113,7 @@ def _summary(learned: Learned, config: Config, shown_drivers: list[dict[str, Any
         "population": figures_of.population_figures(opened.people, rows, learned.plan, config, as_of=opened.moment),
         "decision": decision(learned.policy, learned.basis),
         "evaluation": figures_of.evaluation(learned.judgement, rows),
+        "level": level_now(learned.training.settled.level, rows.base_rate),
         "plan": figures_of.plan_lines(learned.plan, rows),
         "audit": figures_of.audit_lines(opened.audit),
         "drivers": [{**driver, "label": labels.get(driver["criterion"])} for driver in shown_drivers],
@@ -231,6 +233,9 @@ def _calibration(training: Training) -> dict[str, Any]:
         "its 90 % interval": [level.low, level.high],
         "share of such changes that lasts": level.persistence,
         "carried forward, log-odds": level.applied,
+        "added to a segment's log-odds": {
+            name: offset.applied for name, offset in (training.model.segments.offsets or {}).items()
+        },
         "features with a rule for values never seen": {
             rule.feature.removeprefix("lead."): rule.slope for rule in training.model.newcomers
         },

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mqlml.errors import UsageError, masked
+from mqlml.history.kept import is_state, keeping
 from mqlml.history.postgres import Address, delete_rows, is_postgres
 from mqlml.history.suppressing import suppress_lead
 from mqlml.operation.erasing import ID, REFERENCES, erase_in_file, erase_in_folder
@@ -21,7 +22,7 @@ _NOTHING = "nothing about this lead"
 
 
 def forget(config: Config, lead_id: str, *, also: Sequence[str] = ()) -> dict[str, Any]:
-    """Erase a lead from scores, lists and backtests, and put it on the list ``[suppress]``.
+    """Erase a lead from scores, lists, backtests and kept events, and put it on the list ``[suppress]``.
 
     The list comes first, so that a run that stops half-way has kept the lead from being scored anew; running again does
     the rest, and finds nothing where all is done.
@@ -29,12 +30,12 @@ def forget(config: Config, lead_id: str, *, also: Sequence[str] = ()) -> dict[st
     Parameters
     ----------
     config : Config
-        ``[suppress] path`` is the list; ``[output] scores`` and ``backtests``, ``[handoff] folder`` and
+        ``[suppress] path`` is the list; ``[output] scores``, ``backtests`` and ``state``, ``[handoff] folder`` and
         ``[history] collect`` say where to look.
     lead_id : str
         As text, leading zeros included.
     also : sequence of str
-        More files, folders and tables: scores written with ``--out``, contributions, lists.
+        More files, folders and tables: scores written with ``--out``, contributions, lists, what ``--state`` keeps.
 
     Returns
     -------
@@ -85,6 +86,8 @@ def _erase(config: Config, lead_id: str, also: Sequence[str]) -> Iterator[dict[s
     places = [*config.output.places, *config.output.backtests]
     if config.handoff is not None and config.handoff.folder is not None:
         places.append(config.handoff.folder)
+    if config.output.state is not None:
+        places.append(config.output.state)
     if config.history is not None and config.history.collect is not None:
         places.append(config.history.collect)
     for place in dict.fromkeys([*places, *also]):
@@ -99,7 +102,11 @@ def _erase(config: Config, lead_id: str, also: Sequence[str]) -> Iterator[dict[s
 def _in_path(path: Path, lead_id: str) -> dict[str, Any]:
     if not path.exists():
         return {"place": str(path), "what": "does not exist", "rows": 0}
-    rows = erase_in_folder(path, lead_id) if path.is_dir() else erase_in_file(path, lead_id)
+    if is_state(path):
+        with keeping(path) as kept:
+            rows = kept.erase(lead_id)
+    else:
+        rows = erase_in_folder(path, lead_id) if path.is_dir() else erase_in_file(path, lead_id)
     return {"place": str(path), "what": _told(rows), "rows": rows}
 
 

@@ -25,6 +25,8 @@ from mqlml.workflows import watching
 from mqlml.workflows.opening import Progress, Quiet, open_history
 from mqlml.workflows.reporting import in_force, monitor_path
 from mqlml.workflows.stored_scores import stored_scores
+from mqlml.workflows.watching_flow import flow_checks
+from mqlml.workflows.watching_sales import sales_checks
 
 if TYPE_CHECKING:
     from mqlml.config import Config
@@ -62,7 +64,7 @@ def monitor(
     config: Config,
     *,
     as_of: str,
-    scores: Sequence[Path] = (),
+    scores: Sequence[Path | str] = (),
     model: str | None = None,
     out: Path | None = None,
     progress: Progress | None = None,
@@ -74,7 +76,7 @@ def monitor(
     config : Config
     as_of : str
         A date or an ISO timestamp.
-    scores : sequence of Path
+    scores : sequence of Path or str
         Scores that were written in past weeks: files or folders. Without them nothing can be said of promises.
     model : str, optional
         A bundle's path or version; by default the champion.
@@ -120,8 +122,8 @@ def _summary(world: World, past: watching.PastScores) -> dict[str, Any]:
     reference = read_json(parts, REFERENCE) if REFERENCE in parts else None
     features, shifts = drift.features(reference, world.today)
     outcomes, reliability = watching.outcome_checks(world, past)
-    sales, teams, regions = watching.sales_checks(world)
-    weeks, flow = watching.flow_checks(world, past, reference)
+    sales, teams, regions = sales_checks(world)
+    weeks, flow = flow_checks(world, past, reference)
     found = [
         *outcomes,
         *flow,

@@ -6,6 +6,7 @@ import os
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from mqlml.errors import DataRefused, Problem
 from mqlml.learning.constraints import Constraints
 from mqlml.learning.handed import weigh_control
 from mqlml.learning.labels import labelled_rows
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 __all__ = ["Prepared", "prepare", "recipe_of"]
 
 _FREE = Constraints()
+_ATTRIBUTE = "lead."
 
 
 @dataclass(frozen=True)
@@ -59,13 +61,14 @@ def prepare(opened: Opened, config: Config) -> Prepared:
     Raises
     ------
     DataRefused
-        Too few leads were won or lost.
+        Too few leads were won or lost, or ``[model] segment`` names no column of words.
     """
     model, history = config.model, opened.history
     rows = labelled_rows(opened.people, config, as_of=opened.moment)
     rows = weigh_control(history, rows, every_days=config.snapshots.every_days, until=opened.moment)
     plan = plan_windows(rows, origins=model.origins, seed=model.seed, refit=model.refit)
     features = learn_feature_set(history, config, until=opened.as_of, attributes=opened.attributes)
+    _refuse_unknown_segment(features, config)
     first = min((r.origin for r in plan.rounds if r.origin is not None), default=None)
     features = replace(features, pairs=choose_pairs(history, features, rows, config, before=first, seed=model.seed))
     tally = Tally()
@@ -77,4 +80,18 @@ def recipe_of(config: Config, constraints: Constraints = _FREE) -> Recipe:
     """How models are fitted by these settings; threads change the time taken, never a result."""
     model = config.model
     threads = model.threads or os.cpu_count() or 1
-    return Recipe(model.seed, model.bags, threads, calibration=model.calibration, constraints=constraints)
+    segment = None if model.segment is None else f"{_ATTRIBUTE}{model.segment}"
+    return Recipe(
+        model.seed, model.bags, threads, calibration=model.calibration, constraints=constraints, segment=segment
+    )
+
+
+def _refuse_unknown_segment(features: FeatureSet, config: Config) -> None:
+    """Segments are told apart by a column that the model may look at, too."""
+    name = config.model.segment
+    if name is None or any(f.name == f"{_ATTRIBUTE}{name}" and f.kind == "category" for f in features.features):
+        return
+    known = [f.criterion for f in features.attribute_features if f.kind == "category"]
+    what = "named in [model] segment, and no column of words that was known when leads were looked at"
+    fix = f"name one of: {', '.join(known)}" if known else "remove 'segment' from [model]"
+    raise DataRefused([Problem("segment", config.leads.path, what, fix, column=name)])

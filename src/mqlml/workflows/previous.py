@@ -10,6 +10,8 @@ import pyarrow.parquet as pq
 
 from mqlml.decision.memory import Listed
 from mqlml.errors import DataRefused, Problem, UsageError
+from mqlml.history.postgres import is_postgres
+from mqlml.workflows.served_scores import served_scores
 
 if TYPE_CHECKING:
     from mqlml.workflows.opening import Opened
@@ -17,8 +19,11 @@ if TYPE_CHECKING:
 __all__ = ["previous_list"]
 
 
-def previous_list(previous: Path | None, opened: Opened) -> Listed | None:
-    """Who was on an earlier list, and since when.
+_COLUMNS = ("lead_id", "as_of", "is_mql", "rule", "control", "mql_since")
+
+
+def previous_list(previous: Path | str | None, opened: Opened) -> Listed | None:
+    """Who was on an earlier list, and since when; of a table of PostgreSQL, the newest list before this run.
 
     Raises
     ------
@@ -27,9 +32,11 @@ def previous_list(previous: Path | None, opened: Opened) -> Listed | None:
     """
     if previous is None:
         return None
+    if isinstance(previous, str) and is_postgres(previous):
+        return Listed.of(served_scores(previous, _COLUMNS, newest_before=opened.as_of))
     try:
         there = pq.read_schema(previous).names
-        asked = ["lead_id", "as_of", "is_mql", *(n for n in ("rule", "control", "mql_since") if n in there)]
+        asked = ["lead_id", "as_of", "is_mql", *(n for n in _COLUMNS[3:] if n in there)]
         table = pq.read_table(previous, columns=asked)
     except FileNotFoundError:
         raise UsageError(f"--previous {previous}: there is no such file.", hint="leave it out on a first run") from None

@@ -23,11 +23,12 @@ from mqlml.operation.scoring import CONTRIBUTIONS, SCORES, LeadScorer
 from mqlml.operation.sinks import write_scores
 from mqlml.review.nurture import near_misses
 from mqlml.tape.build import build_features
-from mqlml.tape.engine import LocalEngine, remote_tape
+from mqlml.tape.engine import remote_tape
 from mqlml.tape.traffic import Tally
 from mqlml.workflows.choosing import Choosing, chosen, waiting
 from mqlml.workflows.collecting import collect_if_asked
 from mqlml.workflows.handing import Handing
+from mqlml.workflows.keeping import engine_for
 from mqlml.workflows.opening import Opened, Progress, Quiet, open_history
 from mqlml.workflows.previous import previous_list
 from mqlml.workflows.vocabulary import read_vocabulary, unknown_words
@@ -44,10 +45,14 @@ _LEADS_AT_A_TIME = 200_000
 
 @dataclass(frozen=True)
 class ScoreResult:
-    """What a scoring run did; the manifest holds the same."""
+    """What a scoring run did; the manifest holds the same.
+
+    ``state`` tells what was read where events are kept; the manifest is that of a run that reads everything.
+    """
 
     out: Path | str
     manifest: Mapping[str, Any]
+    state: Mapping[str, Any] | None = None
 
 
 def score(
@@ -56,11 +61,12 @@ def score(
     out: Path | str | None = None,
     as_of: str | None = None,
     model: str | None = None,
-    previous: Path | None = None,
+    previous: Path | str | None = None,
     reasons: bool = True,
     contributions: Path | None = None,
     handoff: Path | None = None,
     engine: Engine | None = None,
+    state: Path | None = None,
     progress: Progress | None = None,
 ) -> ScoreResult:
     """Score every candidate as of a moment.
@@ -76,8 +82,9 @@ def score(
         By default the day after the newest creation or decision.
     model : str, optional
         A bundle's path or version; by default the champion.
-    previous : Path, optional
-        Scores of an earlier moment (Parquet): ``change`` compares with their MQLs.
+    previous : Path or str, optional
+        Scores of an earlier moment (Parquet), or a table of PostgreSQL, of which the newest before this one count:
+        ``change`` compares with their MQLs.
     reasons : bool
     contributions : Path, optional
         Parquet or CSV file for all contributions, one row a lead and criterion.
@@ -85,6 +92,9 @@ def score(
         Folder for the lists of those who take the leads; by default that of ``[handoff]``, if there is one.
     engine : Engine, optional
         Where events are read and features and scores are computed; by default here. Results do not depend on it.
+    state : Path, optional
+        Folder in which checked events are kept, so that the next run reads only new files of the folder ``[events]
+        path``; by default that of ``[output] state``, if there is one. Results do not depend on it.
     progress : Progress, optional
     """
     progress = progress or Quiet()
@@ -97,7 +107,7 @@ def score(
     scorer = LeadScorer.load(bundle, words=read_vocabulary(config))
     progress.begin("Reading the history")
     collected = collect_if_asked(config, as_of=as_of)
-    with (engine or LocalEngine()).open(config, kinds=scorer.kinds) as history:
+    with engine_for(config, engine, state) as (place, kept), place.open(config, kinds=scorer.kinds) as history:
         opened = open_history(history, config, as_of=as_of, audit=False)
         new_columns = scorer.check_attributes(history.attributes, config.leads.path)
         lead, skipped = _who(opened)
@@ -121,7 +131,7 @@ def score(
         if handing is not None:
             progress.begin("Writing the lists")
             manifest["handoff"] = handing.write(manifest)
-    return ScoreResult(masked(out) if isinstance(out, str) else out, manifest)
+    return ScoreResult(masked(out) if isinstance(out, str) else out, manifest, kept.told if kept else None)
 
 
 def _place(config: Config) -> Path | str:

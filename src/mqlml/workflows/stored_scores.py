@@ -13,7 +13,9 @@ import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
 from mqlml.errors import DataRefused, Problem, UsageError
+from mqlml.history.postgres import is_postgres
 from mqlml.operation.scoring import SCORES
+from mqlml.workflows.served_scores import served_scores
 
 if TYPE_CHECKING:
     from mqlml.config import Config
@@ -21,17 +23,19 @@ if TYPE_CHECKING:
 __all__ = ["COLUMNS", "stored_scores"]
 
 COLUMNS = ("lead_id", "as_of", "probability", "is_mql", "control", "model_version")
+_WANTED = pa.schema([pa.field(name, SCORES.field(name).type) for name in COLUMNS])
 _PARTITION = "as_of="
 _FIX = "name files that mqlml score wrote (.parquet or .csv), or a folder of them"
 
 
-def stored_scores(paths: Sequence[Path], config: Config) -> pa.Table:
+def stored_scores(paths: Sequence[Path | str], config: Config) -> pa.Table:
     """Read scores of any number of moments.
 
     Parameters
     ----------
-    paths : sequence of Path
-        Parquet or CSV files as ``mqlml score`` wrote them, or folders with such files or ``as_of=...`` partitions.
+    paths : sequence of Path or str
+        Parquet or CSV files as ``mqlml score`` wrote them, folders with such files or ``as_of=...`` partitions, or a
+        table of PostgreSQL as ``postgresql://user@host/database#table``.
     config : Config
         Says the zone of a moment that names none.
 
@@ -47,7 +51,7 @@ def stored_scores(paths: Sequence[Path], config: Config) -> pa.Table:
     DataRefused
         A file cannot be read as scores.
     """
-    tables = [_read(file, config) for path in paths for file in _files(path)]
+    tables = [table for path in paths for table in _tables(path, config)]
     if not tables:
         return pa.schema([SCORES.field(name) for name in COLUMNS]).empty_table()
     every = pa.concat_tables(tables)
@@ -55,6 +59,12 @@ def stored_scores(paths: Sequence[Path], config: Config) -> pa.Table:
     last = every.group_by(["lead_id", "as_of"]).aggregate([("row", "max")])["row_max"]
     kept = every.take(last).drop_columns(["row"])
     return kept.sort_by([("as_of", "ascending"), ("lead_id", "ascending")]).combine_chunks()
+
+
+def _tables(path: Path | str, config: Config) -> Iterable[pa.Table]:
+    if isinstance(path, str) and is_postgres(path):
+        return [served_scores(path, COLUMNS).cast(_WANTED)]
+    return [_read(file, config) for file in _files(Path(path))]
 
 
 def _files(path: Path) -> Iterable[Path]:
@@ -79,8 +89,7 @@ def _read(file: Path, config: Config) -> pa.Table:
             raise KeyError(f"no column '{absent[0]}'")  # noqa: TRY301 - said in one place with all other faults
         if "control" not in table.column_names:
             table = table.append_column("control", pa.array([False] * table.num_rows))
-        wanted = pa.schema([pa.field(name, SCORES.field(name).type) for name in COLUMNS])
-        table = table.select(COLUMNS).cast(wanted)
+        table = table.select(COLUMNS).cast(_WANTED)
     except (pa.ArrowException, KeyError, ValueError) as error:
         what = f"cannot be read as scores: {str(error).splitlines()[0]}"
         raise DataRefused([Problem("scores", str(file), what, _FIX)]) from error

@@ -131,7 +131,10 @@ def _learn(opened: Opened, config: Config, progress: Progress) -> Learned:
     progress.begin("Judging")
     tested = training.tested
     tested.baselines.update(simpler_ways(table, rows, plan, present=present))
-    judgement = judge(rows, tested, plan, segments=_segments(table), seed=config.model.seed, present=present)
+    segments = _segments(table, config)
+    judgement = judge(
+        rows, tested, plan, segments=segments, segment=config.model.segment, seed=config.model.seed, present=present
+    )
     basis = gather(opened, config, rows, plan, table, training, present)
     policy = basis.policy(config.policy)
     if decided.forcing:
@@ -155,11 +158,11 @@ def _share_of_mqls(policy: Policy, table: pa.Table, tested: Tested) -> float:
     return float(np.mean(policy.mqls(tested.p, tested.row, values)))
 
 
-def _segments(table: pa.Table) -> dict[str, np.ndarray[Any, np.dtype[np.str_]]]:
-    """Values to break the evaluation down by: the source, and whether a lead's activity is tracked."""
+def _segments(table: pa.Table, config: Config) -> dict[str, np.ndarray[Any, np.dtype[np.str_]]]:
+    """Values to break the evaluation down by: the segment, the source, and whether a lead's activity is tracked."""
     segments = {}
-    name = source_feature(table)
-    if name is not None:
+    own = None if config.model.segment is None else f"lead.{config.model.segment}"
+    for name in dict.fromkeys(name for name in (own, source_feature(table)) if name is not None):
         values = pc.fill_null(table[name].cast(pa.string()), "not supplied").to_pylist()
         segments[name.removeprefix("lead.")] = np.asarray(values, dtype=str)
     if "events.any.count_ever" in table.column_names:

@@ -11,20 +11,15 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from mqlml.history.queries import event_days, leads_by_event_type
 from mqlml.learning.decisions import positions
 from mqlml.learning.evaluation import reliability
 from mqlml.learning.moments import DAY, NEVER, as_microseconds, microseconds
 from mqlml.learning.resampling import Resampler
 from mqlml.learning.snapshots import mark_table
-from mqlml.operation import monitoring_flow as flow
 from mqlml.operation import monitoring_outcomes as outcome
-from mqlml.operation import monitoring_sales as sales
-from mqlml.operation.monitoring import Measured, missing
+from mqlml.operation.monitoring import Measured
 from mqlml.operation.monitoring_domain import PAST_MOMENTS, told_apart
 from mqlml.operation.monitoring_outcomes import Matured
-from mqlml.operation.monitoring_reasons import reasons
-from mqlml.operation.monitoring_sales import Handed
 from mqlml.operation.parts import read_json
 from mqlml.operation.reference import REFERENCE
 from mqlml.tape.build import build_features
@@ -41,11 +36,10 @@ __all__ = [
     "World",
     "apart",
     "as_microseconds",
+    "day_of",
     "expected",
-    "flow_checks",
     "outcome_checks",
     "past_scores",
-    "sales_checks",
     "world",
 ]
 
@@ -54,7 +48,7 @@ Floats = npt.NDArray[np.float64]
 
 # A few thousand leads tell every drift that matters; more only take longer.
 _MOST_LEADS, _LEADS_A_MOMENT, _MOST_MATURED = 10_000, 400, 100_000
-_YEAR, _WEEKS, _DAYS_BEFORE, _WEEK = 365, 13, 92, 7 * DAY
+_YEAR, _WEEK = 365, 7 * DAY
 
 
 @dataclass(frozen=True)
@@ -188,51 +182,6 @@ def outcome_checks(world: World, past: PastScores) -> tuple[list[Measured], list
     return checks, groups
 
 
-def flow_checks(
-    world: World, past: PastScores, reference: Mapping[str, Any] | None
-) -> tuple[list[dict[str, Any]], list[Measured]]:
-    """MQLs week by week, and MON-05 and MON-10 to MON-12."""
-    decision = world.summary["decision"]
-    weeks = [(end, n) for end, n in flow.new_mqls(past.lists)]
-    fresh = weeks[-1][1] if weeks and world.now - weeks[-1][0] < 7 * DAY else None
-    replayed = [float(w["mqls"]) for w in decision.get("weeks_replayed") or []]
-    usual = decision.get("mqls_per_week")
-    days = event_days(world.history, until=world.now, days=_DAYS_BEFORE)
-    since = 1.0 if reference is None else (reference["to"] - reference["from"]) / DAY
-    checks = [
-        flow.volume(fresh, replayed, usual=usual),
-        flow.freshness(world.now, _times(world, days)),
-    ]
-    if world.history.remote is not None:
-        elsewhere = "Needs the events here: monitoring reads them with the local engine."
-        checks += [missing("MON-10", elsewhere), missing("MON-12", elsewhere)]
-    else:
-        leads = leads_by_event_type(world.history, since=world.now - 7 * DAY, until=world.now)
-        known = None if reference is None else reference["event_types"]
-        few = 0 if reference is None else reference["few"]
-        checks += [flow.new_event_types(known, leads, few=few, days=since), flow.event_flow(_by_week(days))]
-    told = [{"week": _iso(end - 7 * DAY), "mqls": n, **_range(usual)} for end, n in weeks]
-    return told, checks
-
-
-def sales_checks(world: World) -> tuple[list[Measured], list[dict[str, Any]], list[dict[str, Any]]]:
-    """MON-13 to MON-16, and the answers by team and by region."""
-    settings = world.config.handovers
-    if settings is None:
-        what = "Needs the table [handovers]: when leads went to sales, and what sales said."
-        return [missing(f"MON-{number}", what) for number in (13, 14, 15, 16)], [], []
-    handed, lead, region = _handed(world, settings.region)
-    days = settings.touch_within_days
-    checks = [
-        sales.acceptance(handed),
-        sales.first_touch(handed, within_days=days),
-        reasons(handed, world.history.attributes.take(pa.array(lead))),
-        sales.not_won(handed, horizon_days=world.horizon_days, within_days=days),
-    ]
-    teams = sales.by_part(handed, handed.recipient, within_days=days)
-    return checks, teams, sales.by_part(handed, handed.region, within_days=days) if region else []
-
-
 def apart(world: World) -> Measured:
     """MON-08: today's leads against those at moments before the model was trained, computed anew from the history.
 
@@ -284,7 +233,7 @@ def _same_weekday(now: int, scorer: LeadScorer) -> tuple[int, tuple[str, ...]]:
     looked = now - (now - reference["to"]) % _WEEK
     if looked == now:
         return now, ()
-    return looked, (f"Features are compared as of {_iso(looked)}, the day of the week that was learned from.",)
+    return looked, (f"Features are compared as of {day_of(looked)}, the day of the week that was learned from.",)
 
 
 @dataclass(frozen=True)
@@ -321,62 +270,12 @@ def _most_leads(lead: Integers) -> int:
     return int(len(np.unique(lead)) * min(1.0, _MOST_MATURED / max(len(lead), 1)))
 
 
-def _handed(world: World, region: str | None) -> tuple[Handed, Integers, str | None]:
-    """Hand-overs and answers as they were known then; a region that is no column of the leads is left out."""
-    table = world.history.handovers
-    lead, at = positions(world.history, table["lead_id"]), microseconds(table["handed_at"], NEVER)
-    known = (lead >= 0) & (at < world.now)
-    table, lead, at = table.filter(pa.array(known)), lead[known], at[known]
-    moments = {name: microseconds(table[f"{name}_at"], NEVER) for name in ("accepted", "rejected", "first_touch")}
-    answers = {name: np.where(when < world.now, when, NEVER) for name, when in moments.items()}
-    texts = {name: np.asarray(table[name].to_pylist(), dtype=object) for name in ("reason", "recipient")}
-    attributes = world.history.attributes
-    found = region if region in attributes.column_names else None
-    place = np.full(len(lead), None, dtype=object)
-    if found is not None:
-        place = np.asarray(attributes[found].cast(pa.string()).take(pa.array(lead)).to_pylist(), dtype=object)
-    won = world.people.decisions.wins.first_from(lead, at)
-    handed = Handed(
-        lead, world.people.group[lead], at, answers["accepted"], answers["rejected"], answers["first_touch"], won,
-        texts["reason"], texts["recipient"], place, world.now,
-    )  # fmt: skip
-    return handed, lead, found
-
-
-def _times(world: World, days: Sequence[tuple[str, int, int, int]]) -> dict[str, Integers]:
-    """Ascending times before now of each table; of events the newest of each day."""
-    newest: dict[int, int] = {}
-    for _, day, _, at in days:
-        newest[day] = max(at, newest.get(day, at))
-    decided = microseconds(world.history.outcomes["decided_at"], NEVER)
-    times = {
-        "events": np.array(sorted(newest.values()), dtype=np.int64),
-        "leads": np.sort(world.people.created),
-        "outcomes": np.sort(decided),
-        "hand-overs": np.sort(microseconds(world.history.handovers["handed_at"], NEVER)),
-    }
-    return {name: at[at < world.now] for name, at in times.items() if (at < world.now).any()}
-
-
-def _by_week(days: Sequence[tuple[str, int, int, int]]) -> dict[str, list[float]]:
-    """Events of each type in each of the last 13 weeks, the newest last; weeks before the first event are left out."""
-    weeks = min(max((day for _, day, _, _ in days), default=0) // 7, _WEEKS)
-    found: dict[str, list[float]] = {}
-    for name, day, n, _ in days:
-        if day // 7 < weeks:
-            found.setdefault(name, [0.0] * weeks)[weeks - 1 - day // 7] += n
-    return found
-
-
 def _drawn(lead: Integers, most: int, seed: int) -> Integers:
     if len(lead) <= most:
         return lead
     return np.sort(np.random.default_rng(seed).choice(lead, most, replace=False))
 
 
-def _range(usual: Mapping[str, float] | None) -> dict[str, float | None]:
-    return {"low": None, "high": None} if not usual else {"low": usual["p10"], "high": usual["p90"]}
-
-
-def _iso(moment: int) -> str:
+def day_of(moment: int) -> str:
+    """The day of a moment, as text."""
     return datetime.fromtimestamp(moment / 1_000_000, UTC).date().isoformat()

@@ -106,6 +106,7 @@ capacity_per_week = {capacity}{space}# about one eighth of the leads that come i
 
 # [output]
 # scores = ["scores.parquet"]      # where score writes without --out; forget looks at all of them
+# state = "state"                  # with a folder as [events] path: score keeps what it has read, see docs/jobs.md
 """
 
 
