@@ -46,11 +46,7 @@ def example(*, name: str, source: Path | None, out: Path, as_json: bool) -> None
     Without --source it says where to get the data.
 
     \b
-<<<<<<< HEAD
-    Example: mqlml example oulad --source downloads/oulad --out oulad
-=======
     Example: mqlml example oulad --source downloads --out oulad
->>>>>>> main
     """
     from mqlml.history.examples import write_example
 
