@@ -78,7 +78,7 @@ def _entry(path: str, thing: Any) -> Iterator[str]:
 def _described(name: str, thing: Any) -> Iterator[str]:
     # A model's generated signature repeats its keys, which have a page of their own.
     if not hasattr(thing, "model_fields"):
-        yield f"```python\n{_signature(name, thing)}\n```\n"
+        yield f"```text\n{_signature(name, thing)}\n```\n"
     yield from _markdown(inspect.getdoc(thing) or "")
 
 

@@ -62,6 +62,9 @@ def _prose(section: type[Section]) -> str:
 
 def _table(section: type[Section], *, own: dict[str, FieldInfo]) -> str:
     said = sentences(section)
+    if silent := sorted(set(own) - set(said)):
+        message = f"{section.__module__}.{section.__name__}: write a sentence (a docstring) under {', '.join(silent)}"
+        raise SystemExit(message)
     rows = (
         f"| `{field.alias or name}` | {_kind(field)} | {_default(field)} | {said[name].replace('``', '`')} |"
         for name, field in own.items()

@@ -206,7 +206,7 @@ class Changes(Source):
     path: str = ""
     """Table of changes, as of every section; absent: only what is collected."""
     collect: Annotated[str, Field(min_length=1)] | None = None
-    """Folder in which scorings and ``mqlml collect`` keep what changed in the leads."""
+    """Folder that keeps what changes from one extract of the leads to the next."""
     lead_id: str = "lead_id"
     """Column with the lead."""
     changed_at: str = "changed_at"
