@@ -31,6 +31,15 @@ def test_fingerprints_when_tables_are_files_folders_or_databases_then_files_and_
     }
 
 
+def test_fingerprints_when_outcomes_are_columns_and_changes_were_collected_then_only_these_files_are_hashed(tmp_path):
+    (tmp_path / "leads.csv").write_bytes(b"lead_id\n1\n")
+    (tmp_path / "kept").mkdir()
+    (tmp_path / "kept" / "changes.parquet").write_bytes(b"PAR1")
+    tables = {"leads": {"path": "leads.csv"}, "outcomes": {}, "history": {"collect": "kept"}}
+    found = fingerprints(Config.of(tables, root=tmp_path))
+    assert {name: told["bytes"] for name, told in found.items()} == {"leads": 10, "collected": 4}
+
+
 def test_git_state_when_there_is_no_work_tree_or_no_git_then_empty(tmp_path, monkeypatch):
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
     assert git_state(tmp_path) == {}

@@ -13,8 +13,8 @@ import pyarrow.parquet as pq
 from mqlml.errors import DataRefused, Problem, UsageError
 from mqlml.history.collected import CHANGES_FILE, EXTRACT_FILE
 from mqlml.history.contract import UTC_TIME
+from mqlml.history.extracting import read_extract
 from mqlml.history.files import CATALOGUE
-from mqlml.history.reading import read_extract
 from mqlml.history.session import Session, literal, quoted
 from mqlml.history.writing import write_table
 

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 import duckdb
 
-from mqlml.config import Policy, Snapshots
 from mqlml.errors import DataRefused
 from mqlml.history.carried import keep_columns
 from mqlml.history.collected import open_collected, read_collected
@@ -30,7 +29,7 @@ from mqlml.history.failing import as_ours
 from mqlml.history.files import CATALOGUE, Raw, open_source
 from mqlml.history.findings import Findings
 from mqlml.history.identities import read_links, read_suppressed
-from mqlml.history.leads import as_delivered, finish_leads, only_columns, read_leads
+from mqlml.history.leads import finish_leads, read_leads
 from mqlml.history.outcomes import OUTCOMES, outcome_columns, plan_outcomes, read_outcomes
 from mqlml.history.remote import open_events, read_events
 from mqlml.history.session import Session
@@ -38,8 +37,6 @@ from mqlml.history.typed import type_table
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    import pyarrow as pa
 
     from mqlml.config import Config, Source
     from mqlml.history.attributes import AttributeKind
@@ -101,57 +98,6 @@ def read_history(
         raise
 
 
-def read_extract(
-    config: Config, path: Path | None = None, *, kinds: Mapping[str, AttributeKind] | None = None
-) -> tuple[pa.Table, pa.Table]:
-    """Read nothing but the leads, of today or from another file of the same form such as last month's extract.
-
-    Parameters
-    ----------
-    config : Config
-        Names the columns of ids and creation.
-    path : Path, optional
-        By default that of ``[leads]``, whose ``where`` and ``exclude`` hold then, and ``[suppress]`` too.
-    kinds : mapping of str to {"number", "category"}, optional
-        The attributes to read, where the file has them; by default all that are neither excluded nor sensitive.
-
-    Returns
-    -------
-    tuple of two pa.Table
-        ``leads`` and ``attributes`` as a History has them.
-
-    Raises
-    ------
-    DataRefused
-        The file cannot be used.
-    """
-    session, findings = Session.open(), Findings()
-    try:
-        leads = config.leads if path is None else as_delivered(config.leads, path)
-        config = config.model_copy(update={"leads": leads, "snapshots": Snapshots(), "policy": Policy()})
-        raws = {"leads": open_source(session, findings, section="leads", source=leads, root=config.root)}
-        for section in ("links", "suppress"):
-            source: Source | None = getattr(config, section)
-            wanted = path is None and source is not None
-            raws[section] = _open(session, findings, section, source, config.root, None) if wanted and source else None
-        session.harden()
-        _identities(session, findings, config, raws)
-        rows = None
-        if (raw := raws["leads"]) is not None:
-            bare = config.model_copy(update={"leads": only_columns(leads, raw, kinds)})
-            taken = outcome_columns(config, raw) if path is None else ()
-            rows = read_leads(session, findings, raw, config=bare, outcome_columns=taken, kinds=kinds)
-        if rows is None:
-            raise DataRefused(findings.problems)
-        found = finish_leads(session, findings, rows)
-        _refuse(session, findings)
-    except duckdb.Error as error:
-        raise as_ours(error, session) from error
-    finally:
-        session.close()
-    return found
-
-
 def _read(
     session: Session,
     findings: Findings,
@@ -163,7 +109,7 @@ def _read(
     folder = None if remote is not None else open_folder(session, findings, config=config, kept=kept)
     raws = _open_all(session, findings, config, remote, without=() if folder is None else ("events",))
     session.harden()
-    around = _identities(session, findings, config, raws)
+    around = read_identities(session, findings, config, raws)
     rows = None
     if (raw := raws["leads"]) is not None:
         taken = outcome_columns(config, raw)
@@ -183,7 +129,7 @@ def _read(
     if config.handovers is not None and (raw := raws["handovers"]) is not None:
         handovers = read_handovers(session, findings, raw, source=config.handovers, around=around)
     leads, attributes = finish_leads(session, findings, rows)
-    _refuse(session, findings)
+    refuse(session, findings)
     session.finish()
     if kept is not None:
         kept.commit()
@@ -215,7 +161,7 @@ def _open_all(
         if remote is not None and config.events is not None and section == "events":
             raws[section] = open_events(session, findings, source=config.events, root=config.root, remote=remote)
         else:
-            raws[section] = _open(session, findings, section, source, config.root, remote)
+            raws[section] = open_table(session, findings, section, source, config.root, remote)
     raws["collected"] = open_collected(session, findings, config)
     leads = raws["leads"]
     if leads is not None and not config.outcomes.path:
@@ -224,9 +170,10 @@ def _open_all(
     return raws
 
 
-def _open(
+def open_table(
     session: Session, findings: Findings, section: str, source: Source, root: Path, remote: RemoteReader | None
 ) -> Raw | None:
+    """Open the table of a section; one of the engine's catalogue is fetched first. None where it cannot be used."""
     fetched = None
     if remote is not None and source.path.startswith(CATALOGUE):
         try:
@@ -237,7 +184,10 @@ def _open(
     return open_source(session, findings, section=section, source=source, root=root, fetched=fetched)
 
 
-def _identities(session: Session, findings: Findings, config: Config, raws: Mapping[str, Raw | None]) -> Circumstances:
+def read_identities(
+    session: Session, findings: Findings, config: Config, raws: Mapping[str, Raw | None]
+) -> Circumstances:
+    """Read ``[links]`` and ``[suppress]``: what the tables of facts share."""
     timezone = config.leads.timezone
     linked = False
     if config.links is not None and (raw := raws["links"]) is not None:
@@ -292,7 +242,8 @@ def _look_at_columns(session: Session, findings: Findings, config: Config, raws:
             type_table(session, findings, mapped, fields, table=table, source=source, timezone=zone)
 
 
-def _refuse(session: Session, findings: Findings) -> None:
+def refuse(session: Session, findings: Findings) -> None:
+    """Raise `DataRefused` with every problem found, that of files which changed meanwhile too."""
     for path in session.changed():
         what = "the file changed while it was read"
         findings.problem("changed", path.name, what, "wait until its export is finished")

@@ -8,6 +8,8 @@ import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mqlml.history.collected import CHANGES_FILE
+
 if TYPE_CHECKING:
     from mqlml.config import Config
 
@@ -29,9 +31,11 @@ def fingerprints(config: Config) -> dict[str, dict[str, str | int]]:
         By table: ``bytes``, ``files`` and ``sha256``; of a folder the hash of its files' names and hashes.
     """
     found: dict[str, dict[str, str | int]] = {}
-    for name, section in config:
-        given = getattr(section, "path", None)
-        if name == "criteria" or not isinstance(given, str) or not given or "://" in given:
+    places = {name: getattr(section, "path", None) for name, section in config if name != "criteria"}
+    if config.history is not None and config.history.collect is not None:
+        places["collected"] = str(Path(config.history.collect) / CHANGES_FILE)
+    for name, given in places.items():
+        if not given or "://" in given:
             continue
         path = config.path(given)
         files = sorted(f for f in path.rglob("*") if f.is_file()) if path.is_dir() else [path]

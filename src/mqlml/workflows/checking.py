@@ -10,7 +10,8 @@ import pyarrow.compute as pc
 
 from mqlml.decision.rules import rule_problems
 from mqlml.errors import DataRefused
-from mqlml.history.reading import read_extract, read_history
+from mqlml.history.extracting import read_extract
+from mqlml.history.reading import read_history
 from mqlml.learning.audit import in_order
 from mqlml.learning.audit_changes import Extract, changed_between
 from mqlml.learning.labels import labelled_rows

@@ -121,7 +121,7 @@ def score(
         manifest = _manifest(scorer, opened, config, skipped, review_state(models, bundle), new_columns)
         manifest["policy_version"] = choosing.version
         if collected is not None:
-            manifest["collected"] = {key: collected[key] for key in ("kept_as_of", "changes", "rows")}
+            manifest["collected"] = {"changes": collected["rows"]}  # so far, so that a run repeated says the same
             manifest["notes"] += collected["notes"]
         wanted = reasons or contributions is not None or config.policy.min_fit is not None
         progress.begin("Scoring", -(-max(len(lead), 1) // _LEADS_AT_A_TIME))
