@@ -60,6 +60,7 @@ def test_tune_when_the_find_holds_on_the_unseen_window_then_it_is_taken() -> Non
     assert done.before > done.after
     assert done.searched[0] == pytest.approx(done.before)
     assert "25 trials" in done.sentence
+    assert done.told()["trees"].startswith(f"tuned: learning rate {done.found.learning_rate:.3f}")
     assert "is used" in done.sentence
 
 
@@ -68,6 +69,9 @@ def test_tune_when_the_find_was_luck_then_the_defaults_stay() -> None:
     assert not done.taken
     assert done.chosen == DEFAULT
     assert "defaults stay" in done.sentence
+    assert done.told()["trees"].startswith(
+        "default: learning rate 0.080, 12 leaves, 20 leads a leaf, 30% of the columns"
+    )
 
 
 def test_tune_when_the_default_is_best_then_nothing_is_gained() -> None:

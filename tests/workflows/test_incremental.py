@@ -9,6 +9,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from mqlml.show.keeping import kept_events
+
 pytestmark = pytest.mark.training
 
 AS_OF = "2026-04-01"
@@ -34,33 +36,31 @@ def check_equal(folder: Path, name: str) -> None:
 
 
 def test_score_when_events_arrive_in_files_then_bytes_are_those_of_a_full_run(copy, run):
+    old, new = cut_events(copy, 2)
     full = copy / "full.toml"
-    for k, table in enumerate(cut_events(copy, 2)):
-        pq.write_table(table, copy / "events" / f"{k}.parquet")
-        full.write_text((copy / "mqlml.toml").read_text().replace('[output]\nstate = "state"\n', ""))
-        new = run("score", "--config", copy / "mqlml.toml", "--as-of", AS_OF, "--out", copy / "new.parquet", "--json")
-        assert new.code == 0, new.err
-        assert run("score", "--config", full, "--as-of", AS_OF, "--out", copy / "full.parquet").code == 0
-        assert (new.json["state"]["files_read"], new.json["state"]["files_kept"]) == (1, k)
-        check_equal(copy, ".parquet")
+    full.write_text((copy / "mqlml.toml").read_text().replace('[output]\nstate = "state"\n', ""))
+    command = ("score", "--config", copy / "mqlml.toml", "--as-of", AS_OF)
+    pq.write_table(old, copy / "events" / "0.parquet")
+    assert run(*command, "--out", copy / "first.csv", "--no-reasons").code == 0
+    pq.write_table(new, copy / "events" / "1.parquet")
+    done = run(*command, "--out", copy / "new.parquet", "--json")
+    assert (done.json["state"]["files_read"], done.json["state"]["files_kept"]) == (1, 1)
+    assert run("score", "--config", full, "--as-of", AS_OF, "--out", copy / "full.parquet").code == 0
+    check_equal(copy, ".parquet")
     lead = pq.read_table(copy / "new.parquet")["lead_id"][0].as_py()
     forgotten = run("forget", lead, "--config", copy / "mqlml.toml", "--json")
     assert {p["place"]: p["rows"] for p in forgotten.json["looked"]}[str(copy / "state")] > 0
-    new = run("score", "--config", copy / "mqlml.toml", "--as-of", AS_OF, "--out", copy / "new.csv", "--no-reasons")
-    assert "0 files of events read (0 bytes), 2 known already" in new.err
+    done = run(*command, "--out", copy / "new.csv", "--no-reasons")
+    assert "0 files of events read (0 bytes), 2 known already" in done.err
     assert run("score", "--config", full, "--as-of", AS_OF, "--out", copy / "full.csv", "--no-reasons").code == 0
     check_equal(copy, ".csv")
     assert lead not in (copy / "new.csv").read_text()
 
 
-def test_score_when_a_file_has_changed_then_it_says_so_and_reads_everything(copy, run):
-    for k, table in enumerate(cut_events(copy, 2)):
-        pq.write_table(table.slice(0, 2_000), copy / "events" / f"{k}.parquet")
-    command = ("score", "--config", copy / "mqlml.toml", "--as-of", AS_OF, "--out", copy / "s.csv", "--no-reasons")
-    assert run(*command).code == 0
-    pq.write_table(pq.read_table(copy / "events" / "0.parquet").slice(1), copy / "events" / "0.parquet")
-    again = run(*command)
-    assert "could not be used, since 0.parquet has changed: all 2 files of events read" in again.err
+def test_kept_events_when_they_could_not_be_used_then_one_line_says_why() -> None:
+    state = {"folder": "state", "rebuilt": "a.csv has changed", "files_read": 2, "bytes_read": 250_000}
+    line = "Events kept in state could not be used, since a.csv has changed: all 2 files of events read (0.2 MB)."
+    assert kept_events(state) == line
 
 
 def test_score_when_state_is_asked_of_a_single_file_then_it_says_what_to_do(copy, run):

@@ -57,6 +57,7 @@ def test_init_when_tables_lie_in_a_database_then_check_accepts_the_settings(
     assert settings["events"]["path"] == f"{place}#activities"
     assert "'invoices'" in text
     assert started.json["next_steps"][0].startswith("export PGPASSWORD")
+    assert started.json["again"].endswith(f":***@{database.rpartition('@')[2]}' --out {tmp_path} --tables-only")
     monkeypatch.setenv("PGPASSWORD", PASSWORD)
     checked = run("check", "--config", tmp_path / "mqlml.toml", "--json")
     assert checked.code == 0, checked.err

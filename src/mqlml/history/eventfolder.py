@@ -55,7 +55,7 @@ def open_folder(session: Session, findings: Findings, *, config: Config, kept: K
     Raises
     ------
     UsageError
-        Events are to be kept, and the path names no folder.
+        Events are to be kept, and the path names no folder, or one that holds what is kept.
     """
     source = config.events
     if source is None:
@@ -74,6 +74,9 @@ def open_folder(session: Session, findings: Findings, *, config: Config, kept: K
     for path in files.values():
         session.watch(path)
     if kept is not None:
+        if kept.folder.is_relative_to(folder.resolve()):
+            what = f"'{kept.folder}' lies in the folder [events] path, where it would be read as events."
+            raise UsageError(what, hint="keep events beside that folder")
         session.folders.append(kept.folder)
     return EventFolder(source, files)
 
@@ -129,8 +132,7 @@ def _merged(session: Session, kept: Kept, state: State, new: Sequence[CheckedFil
     """Add the rows of new files to what is kept, and offer that; so far nothing that is in force has changed."""
     if state.faulty is not None:
         session.run(f"INSERT INTO raw.faulty SELECT *, '' FROM read_parquet({literal(kept.path(state.faulty))})")
-    if new:
-        state = _with_rows(session, kept, state, [str(checked.rows) for checked in new])
+    state = _with_rows(session, kept, state, [str(checked.rows) for checked in new])
     state = replace(state, files=(*state.files, *(checked.file for checked in new)))
     kept.offer(state, [checked.file for checked in new])
     return state
@@ -139,15 +141,20 @@ def _merged(session: Session, kept: Kept, state: State, new: Sequence[CheckedFil
 def _with_rows(session: Session, kept: Kept, state: State, files: Sequence[str]) -> State:
     """Write new rows as one part, together with the parts that are not much larger: so there are always few.
 
-    Rows of people who are to be left alone are counted instead of written.
+    Rows of people who are to be left alone are counted instead of written; parts that hold some are written anew.
     """
-    rows = session.one(f"SELECT count(*) AS n FROM read_parquet([{literals(list(files))}])")["n"]
+    only = "lead_id IN (SELECT lead_id FROM raw.suppressed)"
     stay, merged = list(state.parts), list(files)
-    while stay and stay[-1].rows < 2 * rows:
-        part = stay.pop()
+    rows = 0 if not files else session.one(f"SELECT count(*) AS n FROM read_parquet([{literals(merged)}])")["n"]
+    places = {part: f"read_parquet({literal(kept.path(part))})" for part in stay}
+    named = [part for part, place in places.items() if session.rows(f"SELECT 1 FROM {place} WHERE {only} LIMIT 1")]
+    if not files and not named and not session.rows(f"SELECT 1 FROM raw.faulty WHERE {only} LIMIT 1"):
+        return state
+    while named or not merged or (stay and stay[-1].rows < 2 * rows):
+        part = named.pop() if named else stay[-1]
+        stay.remove(part)
         rows, merged = rows + part.rows, [*merged, str(kept.path(part))]
     good = f"read_parquet([{literals(merged)}])"
-    only = "lead_id IN (SELECT lead_id FROM raw.suppressed)"
     erased = dict(state.erased)
     for row in session.rows(
         f"SELECT lead_id, count(*) AS n FROM (SELECT lead_id FROM {good} UNION ALL SELECT lead_id FROM raw.faulty) "
@@ -156,7 +163,8 @@ def _with_rows(session: Session, kept: Kept, state: State, files: Sequence[str])
         digest = digest_of(row["lead_id"])
         erased[digest] = erased.get(digest, 0) + row["n"]
     session.run(f"DELETE FROM raw.faulty WHERE {only}")
-    parts = (*stay, _part(session, kept, f"SELECT * FROM {good} WHERE NOT {only}"))
+    new = _part(session, kept, f"SELECT * FROM {good} WHERE NOT {only}")
+    parts = tuple(sorted((*stay, new), key=lambda part: -part.rows))
     faulty = None
     if session.one("SELECT count(*) AS n FROM raw.faulty")["n"]:
         faulty = _part(session, kept, "SELECT * EXCLUDE (raw) FROM raw.faulty ORDER BY file, row")

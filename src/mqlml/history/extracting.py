@@ -9,11 +9,12 @@ import duckdb
 
 from mqlml.config import Policy, Snapshots
 from mqlml.errors import DataRefused
+from mqlml.history.failing import as_ours
 from mqlml.history.files import open_source
 from mqlml.history.findings import Findings
 from mqlml.history.leads import as_delivered, finish_leads, only_columns, read_leads
 from mqlml.history.outcomes import outcome_columns
-from mqlml.history.reading import as_ours, open_table, read_identities, refuse
+from mqlml.history.reading import open_table, read_identities, refuse
 from mqlml.history.session import Session
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import duckdb
 
-from mqlml.errors import DataRefused, EngineError, Problem, shown
+from mqlml.errors import DataRefused
 from mqlml.history.carried import keep_columns
 from mqlml.history.collected import open_collected, read_collected
 from mqlml.history.columns import map_source
@@ -25,6 +25,7 @@ from mqlml.history.facts import (
     read_handovers,
     read_spend,
 )
+from mqlml.history.failing import as_ours
 from mqlml.history.files import CATALOGUE, Raw, open_source
 from mqlml.history.findings import Findings
 from mqlml.history.identities import read_links, read_suppressed
@@ -95,19 +96,6 @@ def read_history(
     except BaseException:
         session.close()
         raise
-
-
-def as_ours(error: duckdb.Error, session: Session) -> Exception:
-    """Tell a damaged file from a failing machine, and both from a bug."""
-    session.close()
-    text = str(error).splitlines()[0]
-    if isinstance(error, (duckdb.IOException, duckdb.OutOfMemoryException)):
-        return EngineError(f"DuckDB failed while reading: {text}.", hint="see whether disk and memory suffice")
-    damaged = [path.name for path in session.sources if str(path) in text]
-    if damaged:
-        what = f"a part of the file cannot be read ({shown(text.rsplit(':', 1)[-1].strip())})"
-        return DataRefused([Problem("damaged", damaged[0], what, "export the file again; it is damaged")])
-    return error
 
 
 def _read(

@@ -10,7 +10,8 @@ __all__ = ["kept_events"]
 
 def kept_events(state: Mapping[str, Any]) -> str:
     """One line: what was new, or why everything was read anew."""
-    read = f"{state['files_read']:,} files of events read ({_size(state['bytes_read'])})"
+    n = state["files_read"]
+    read = f"{n:,} file{'' if n == 1 else 's'} of events read ({_size(state['bytes_read'])})"
     if state["rebuilt"] is not None:
         return f"Events kept in {state['folder']} could not be used, since {state['rebuilt']}: all {read}."
     return f"{read}, {state['files_kept']:,} known already ({_size(state['bytes_kept'])})."

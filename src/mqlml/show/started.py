@@ -22,6 +22,8 @@ def started(found: Mapping[str, Any]) -> str:
     lines += table(("file", "rows", "taken for", "layout"), rows)
     if found["tables"]:
         lines += ["", "Made", *table(("table", "rows"), [(path, f"{n:,}") for path, n in found["tables"].items()])]
+        again = "from newer data, with the same options, before each later train and score:"
+        lines += [f"  They are copies. Anew {again}", f"  {found['again']}"]
     lines += ["", "Assumed", *_listed(_short(found["assumptions"]))]
     if found["questions"]:
         lines += ["", "To decide by a person who knows the data"]

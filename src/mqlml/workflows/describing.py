@@ -136,7 +136,7 @@ def _summary(learned: Learned, config: Config, shown_drivers: list[dict[str, Any
             "share of trees in the blend": model.blend.weight,
             **_calibration(learned.training),
             "columns": len(model.encoder.columns),
-            **({} if learned.tuned is None else {"tuning": learned.tuned.to_dict()}),
+            **({} if learned.tuned is None else learned.tuned.told()),
             "reasons differ from the shap package by at most": checked,
         },
         "versions": _versions(),

@@ -70,6 +70,7 @@ def examine(settings: Path) -> tuple[Check, ...]:
         lambda: _settings(settings),
         lambda: _mlflow(folder),
         _java,
+        _postgres,
     ]
     return tuple(check for look in looked for check in look())
 
@@ -188,6 +189,15 @@ def _java() -> Iterator[Check]:
         yield Check("Spark", f"pyspark {version('pyspark')} with Java {find_java()}")
     except MqlError as error:
         yield Check("Spark", f"pyspark {version('pyspark')}, but {error}", "advice", "only --engine spark needs it")
+
+
+def _postgres() -> Iterator[Check]:
+    """The driver is needed for addresses that begin with postgresql:// alone."""
+    try:
+        yield Check("PostgreSQL", f"driver {version('adbc-driver-postgresql')}")
+    except PackageNotFoundError:
+        fix = "only postgresql:// addresses need it: pip install 'mqlml[postgres]'"
+        yield Check("PostgreSQL", "no driver installed", "advice", fix)
 
 
 def _writable(folder: Path) -> bool:

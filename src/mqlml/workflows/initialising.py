@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from mqlml.config import Config, Source
-from mqlml.errors import UsageError
+from mqlml.errors import UsageError, masked
 from mqlml.history.discovery.looking import BUILT
 from mqlml.history.discovery.places import Place
 from mqlml.history.discovery.proposing import Proposal, Wishes, propose_place
@@ -39,6 +39,8 @@ class Started:
         What would stop a training in spite of it.
     next_steps : list of str
         Commands.
+    again : str
+        The command that makes the tables anew; empty where none was made.
     """
 
     settings: Path
@@ -48,6 +50,7 @@ class Started:
     questions: list[dict[str, str]]
     problems: list[str]
     next_steps: list[str]
+    again: str
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data."""
@@ -111,6 +114,7 @@ def initialise(
         [question.to_dict() for question in proposal.draft.questions],
         problems,
         _next(place, settings),
+        _again(named, out) if written else "",
     )
 
 
@@ -126,6 +130,12 @@ def _next(place: Place, settings: Path) -> list[str]:
     if place.address is not None and place.address.has_password:
         steps.insert(0, "export PGPASSWORD=...   # or a line in ~/.pgpass: settings keep no password")
     return steps
+
+
+def _again(named: str, out: Path | None) -> str:
+    """The same command for newer exports, without the password that an address may hold."""
+    place = "" if out is None else f" --out {shlex.quote(str(out))}"
+    return f"mqlml init {shlex.quote(masked(named))}{place} --tables-only"
 
 
 def _paths(settings: Path) -> set[str]:

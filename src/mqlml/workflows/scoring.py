@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from mqlml.config import Handoff
-from mqlml.errors import UsageError, masked, shown
+from mqlml.errors import UsageError, masked
 from mqlml.history.postgres import is_postgres
 from mqlml.history.writing import table_writer
 from mqlml.learning.snapshots import NEVER, mark_table
@@ -31,7 +31,7 @@ from mqlml.workflows.handing import Handing
 from mqlml.workflows.keeping import engine_for
 from mqlml.workflows.opening import Opened, Progress, Quiet, open_history
 from mqlml.workflows.previous import previous_list
-from mqlml.workflows.vocabulary import read_vocabulary, unknown_words
+from mqlml.workflows.vocabulary import new_event_types, read_vocabulary, unknown_words
 
 if TYPE_CHECKING:
     from mqlml.config import Config
@@ -268,7 +268,7 @@ def _manifest(
     notes = list(opened.notes)
     if new_columns:
         notes.append(f"Columns the model does not know, not used: {', '.join(new_columns)}.")
-    notes += _new_event_types(scorer, opened)
+    notes += new_event_types(scorer.model.features, opened)
     notes += unknown_words(scorer.words, scorer.model.features)
     return {
         "model_version": scorer.model_version,
@@ -293,14 +293,3 @@ def _manifest(
         ],
         "notes": notes,
     }  # fmt: skip
-
-
-def _new_event_types(scorer: LeadScorer, opened: Opened) -> list[str]:
-    """Event types that training did not know: they count as other, or as any activity only."""
-    features = scorer.model.features
-    known = {*features.event_types, *features.dropped_types}
-    counts = opened.history.event_type_counts(opened.as_of)
-    new = [f"'{shown(name)}' ({count:,})" for name, count in counts.items() if name not in known]
-    return (
-        [f"Event types without features of their own (rare at training, or new): {', '.join(new[:10])}."] if new else []
-    )

@@ -10,8 +10,9 @@ from mqlml.review.wording import Words, read_words
 if TYPE_CHECKING:
     from mqlml.config import Config
     from mqlml.tape.features import FeatureSet
+    from mqlml.workflows.opening import Opened
 
-__all__ = ["read_vocabulary", "unknown_words"]
+__all__ = ["new_event_types", "read_vocabulary", "unknown_words"]
 
 
 def read_vocabulary(config: Config) -> Words:
@@ -40,3 +41,13 @@ def unknown_words(words: Words, features: FeatureSet) -> list[str]:
     names = [f"'{shown(name)}'" for name in words.unknown(features)]
     listed = ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
     return [f"The vocabulary has words for {listed}, which the model does not look at."] if names else []
+
+
+def new_event_types(features: FeatureSet, opened: Opened) -> list[str]:
+    """Event types that training did not know: they count as other, or as any activity only."""
+    known = {*features.event_types, *features.dropped_types}
+    counts = opened.history.event_type_counts(opened.as_of)
+    new = [f"'{shown(name)}' ({count:,})" for name, count in counts.items() if name not in known]
+    return (
+        [f"Event types without features of their own (rare at training, or new): {', '.join(new[:10])}."] if new else []
+    )
