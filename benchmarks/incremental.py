@@ -1,7 +1,8 @@
-"""A daily scoring that reads everything against one that reads only the new file: time and bytes, in one run.
+"""A daily scoring that reads everything against one that reads only the new file: processor time and bytes, in one run.
 
 The sample's events are cut by the day on which they were recorded: all but the last share are one file, the last share
-is the new one. Both runs must give the same bytes. Run: ``python benchmarks/incremental.py``.
+is the new one. Both runs must give the same bytes. Seconds are processor time, so that other work on the machine does
+not count. Run: ``python benchmarks/incremental.py``.
 """
 
 from __future__ import annotations
@@ -56,21 +57,21 @@ def write(table: pa.Table, path: Path) -> None:
 
 
 def reading(config: Config, state: Path | None) -> float:
-    """Seconds from the files to a checked history."""
-    start = time.perf_counter()
+    """Processor seconds from the files to a checked history."""
+    start = time.process_time()
     if state is None:
         read_history(config).close()
     else:
         with keeping(state) as kept:
             read_history(config, kept=kept).close()
-    return time.perf_counter() - start
+    return time.process_time() - start
 
 
 def scoring(config: Config, model: str, out: Path, state: Path | None, *, reasons: bool) -> float:
-    """Seconds from the files to scores."""
-    start = time.perf_counter()
+    """Processor seconds from the files to scores."""
+    start = time.process_time()
     score(config, out=out, as_of=AS_OF, model=model, state=state, reasons=reasons)
-    return time.perf_counter() - start
+    return time.process_time() - start
 
 
 def measure(folder: Path, leads: int, share: float, suffix: str, model: str | None) -> None:
