@@ -92,7 +92,7 @@ def make(folder: Path, leads: int) -> None:
         connection.execute(
             f"COPY (SELECT * FROM '{folder}/pattern/outcomes.parquet' WHERE false) TO '{out}/outcomes.parquet'"
         )
-    (out / "mqlml.toml").write_text(SETTINGS.format(max_age_days=36_500) + '[output]\nmodels = "../small/models"\n')
+    (out / "mqlml.toml").write_text(SETTINGS.format(max_age_days=3_650) + '[output]\nmodels = "../small/models"\n')
 
 
 class Stages:
@@ -130,14 +130,14 @@ def job(folder: Path, *, reasons: bool) -> None:
 
     stages = Stages()
     for owner, name, stage in (
-        (scoring, "open_history", "reading and checking"),
+        (scoring, "open_history", "counting"),
         (scoring, "build_features", "features"),
         (Model, "matrix", "matrix"),
         (Model, "probability", "chances"),
         (Explainer, "explain", "contributions"),
         (LeadScorer, "_reasons", "sentences"),
         (LeadScorer, "score", "rest of scoring"),
-        (scoring, "score", "choosing and writing"),
+        (scoring, "score", "reading files, choosing, writing"),
     ):
         stages.watch(owner, name, stage)
     config = Config.load(folder / "mqlml.toml")

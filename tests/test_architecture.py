@@ -37,6 +37,7 @@ PLANTED = {
         ("operation/scoring.py", "import mlflow.pyfunc", "mqlml.operation.scoring -> mlflow"),
         ("operation/bundle.py", "def late() -> None:\n    import mlflow", "mqlml.operation.bundle -> mlflow"),
     ],
+    "optuna": [("learning/propensity.py", "import optuna", "mqlml.learning.propensity -> optuna")],
     "terminal": [
         ("decision/policy.py", "import click", "mqlml.decision.policy -> click"),
         ("operation/sinks.py", "import rich.progress", "mqlml.operation.sinks -> rich"),

@@ -73,6 +73,7 @@ class FactWriter:
         # A kind of event that was renamed by decision is called by that name only.
         self._spoken = {name: both for name, both in self._words.events.items() if name not in (labels or {})}
         self._table = table
+        self._there = frozenset(table.column_names)  # Arrow makes the names anew each time
         self._comparisons = comparisons
         self._columns: dict[str, Any] = {}
         self._attributes = {f.criterion: f for f in features.attribute_features}
@@ -138,9 +139,9 @@ class FactWriter:
         return min((d for d in days if np.isfinite(d)), default=float("inf"))
 
     def _untracked(self, row: int) -> bool:
-        if TRACKING_NAME in self._table.column_names:
+        if TRACKING_NAME in self._there:
             return bool(self._value(TRACKING_NAME, row) == _UNTRACKED)
-        return "events.any.count_ever" in self._table.column_names and not self._value("events.any.count_ever", row)
+        return "events.any.count_ever" in self._there and not self._value("events.any.count_ever", row)
 
     def _activity(self, criterion: str, row: int) -> Fact:
         kind = "any" if criterion == ANY_ACTIVITY else criterion
