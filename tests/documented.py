@@ -23,7 +23,7 @@ from mqlml.cli import main
 
 arguments = sys.argv[1:]
 if "sample" in arguments and "--leads" in arguments:
-    arguments[arguments.index("--leads") + 1] = "1500"
+    arguments[arguments.index("--leads") + 1] = "1000"
 code = main(arguments)
 if "sample" in arguments and code == 0 and os.environ.get("SMALL_MODEL"):
     with open(os.path.join(arguments[arguments.index("--out") + 1], "mqlml.toml"), "a") as file:
@@ -68,7 +68,7 @@ def blocks_of(page: Path) -> Iterator[Block]:
 
 
 class Shell:
-    """A folder, and a PATH whose ``mqlml`` is this source tree, on 1,500 leads where a sample is written."""
+    """A folder, and a PATH whose ``mqlml`` is this source tree, on 1,000 leads where a sample is written."""
 
     def __init__(self, folder: Path, *, root: Path, small: bool = False) -> None:
         self.folder = folder

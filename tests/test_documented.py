@@ -57,7 +57,7 @@ def test_readme_when_its_blocks_run_then_there_are_scores_and_a_report(tmp_path)
 
 @pytest.mark.training
 def test_tutorial_when_its_blocks_run_then_ends_with_a_signed_policy_and_a_definition(tmp_path):
-    shell = Shell(tmp_path, root=ROOT)
+    shell = Shell(tmp_path, root=ROOT, small=True)
     for block in runnable(TUTORIAL):
         shell.run(block)
     assert "MQL" in (tmp_path / "sample/mql.md").read_text(encoding="utf-8")
@@ -72,10 +72,11 @@ def in_use(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "work").mkdir()
     shell = Shell(folder / "work", root=ROOT, small=True)
     prepare = """
-        mqlml sample --leads 1500 --out .
+        mqlml sample --leads 1000 --out .
         mkdir exports 2026-09
         cp leads.parquet outcomes.parquet events.parquet exports
         cp leads.parquet 2026-09/
+        printf 'lead_id\\n' > suppress.csv
         printf '\\n[suppress]\\npath = "suppress.csv"\\n[output]\\nscores = ["scores.parquet"]\\n' >> mqlml.toml
         mqlml train --as-of 2025-12-31
         mqlml score --as-of 2025-12-31 --out scores
