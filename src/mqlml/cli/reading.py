@@ -65,7 +65,7 @@ def scorecard(*, config_path: str, model: str | None, out: Path | None, as_json:
 
 
 @click.command()
-@click.option("--leads", default=20_000, show_default=True, type=click.IntRange(1_000, 1_000_000))
+@click.option("--leads", default=12_000, show_default=True, type=click.IntRange(1_000, 1_000_000))
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(0))
 @click.option("--out", type=click.Path(path_type=Path), default=Path("demo"), show_default=True, help="Folder.")
 @json_option
