@@ -1,6 +1,7 @@
 # Every target makes its own .venv from requirements.lock first; all it needs is make and Python 3.11, 3.12 or 3.13.
 #   make PYTHON=/path/to/python3.12 test      chooses the Python
 #   make MQLML_DATA=/path/to/data test        also runs the tests on the public data sets
+#   make LEADS=5000 demo                      shows a smaller history
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
@@ -28,7 +29,7 @@ help: ## Say what each target does
 venv: $(READY) ## Only make .venv
 
 demo: $(READY) ## From a lead history to scores, reasons, thresholds and a report
-	@$(BIN)/mqlml demo
+	@$(BIN)/mqlml demo $(if $(LEADS),--leads $(LEADS))
 
 test: $(READY) ## All tests but the slow ones
 	@$(PYTEST) $(PARALLEL) -m "not slow"

@@ -33,6 +33,7 @@ def folder(trained: Path, tmp_path: Path) -> Path:
 
 
 @pytest.mark.training
+@pytest.mark.slow
 def test_train_when_criteria_are_decided_then_it_obeys_and_says_what_each_cost(folder: Path, run: Run) -> None:
     (folder / "criteria.toml").write_text(DECISIONS)
     done = run("train", "--config", folder / "mqlml.toml", "--as-of", AS_OF, "--json").json

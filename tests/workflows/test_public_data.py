@@ -144,6 +144,7 @@ def test_oulad_when_distilled_into_12_rules_then_they_rank_nearly_as_12_features
     assert card["fidelity"]["auc"]["scorecard"] > few - 0.03
 
 
+@pytest.mark.slow
 def test_online_retail_when_nothing_is_promised_then_the_verdict_says_so(
     public_data: Path, tmp_path: Path, run: Run
 ) -> None:
@@ -193,7 +194,10 @@ def test_check_when_a_leaking_column_is_let_in_then_it_is_blocked(
     assert [f["column"] for f in ran.json["audit"] if f["level"] == "block"] == [column]
 
 
-@pytest.mark.parametrize(("name", "folder"), [("online-shoppers", "online_shoppers"), ("salvirt", "salvirt_b2b")])
+@pytest.mark.parametrize(
+    ("name", "folder"),
+    [pytest.param("online-shoppers", "online_shoppers", marks=pytest.mark.slow), ("salvirt", "salvirt_b2b")],
+)
 def test_train_when_the_history_has_no_time_then_accounts_are_left_out_and_it_is_said(
     public_data: Path, tmp_path: Path, run: Run, name: str, folder: str
 ) -> None:

@@ -17,6 +17,7 @@ SPARK = ["--engine", "spark", *(part for key, value in CUT.items() for part in (
 SPARK += ["--spark-conf", "spark.sql.execution.arrow.maxRecordsPerBatch=501"]
 
 
+@pytest.mark.slow
 def test_train_when_spark_makes_the_features_then_the_bundle_is_the_same(spark: Any, copy: Path, run: Run) -> None:
     before = {p.name: p.stat().st_mtime_ns for p in (copy / "models").iterdir()}
     ran = run("train", "--config", copy / "mqlml.toml", "--as-of", AS_OF, "--json", *SPARK)
