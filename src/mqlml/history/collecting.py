@@ -45,6 +45,8 @@ class Collected:
 
     Attributes
     ----------
+    folder : str
+        Where it keeps changes and the last extract.
     as_of : str
         The moment of the extract.
     kept_as_of : str or None
@@ -56,6 +58,7 @@ class Collected:
     notes : tuple of str
     """
 
+    folder: str
     as_of: str
     kept_as_of: str | None
     leads: int
@@ -100,7 +103,9 @@ def collect(config: Config, *, as_of: datetime) -> Collected:
     if before is not None and as_of <= before:
         if as_of < before or not table.equals(kept.select(table.column_names)):
             notes.append(f"An extract of {before.isoformat()} is kept already; this one is compared with a later one.")
-        return Collected(as_of.isoformat(), before.isoformat(), len(table), 0, len(rows), left_out, tuple(notes))
+        return Collected(
+            str(folder), as_of.isoformat(), before.isoformat(), len(table), 0, len(rows), left_out, tuple(notes)
+        )
     # What an interrupted run of this moment added is made again.
     rows = rows.filter(pc.less(rows["changed_at"], pa.scalar(as_of, UTC_TIME)))
     new = _changes(kept, table, as_of)
@@ -108,7 +113,7 @@ def collect(config: Config, *, as_of: datetime) -> Collected:
     write_table(both, folder / CHANGES_FILE)
     write_table(table.replace_schema_metadata({_AS_OF: as_of.isoformat()}), folder / EXTRACT_FILE)
     told = None if before is None else before.isoformat()
-    return Collected(as_of.isoformat(), told, len(table), len(new), len(both), left_out, tuple(notes))
+    return Collected(str(folder), as_of.isoformat(), told, len(table), len(new), len(both), left_out, tuple(notes))
 
 
 def _extract(config: Config) -> tuple[pa.Table, tuple[str, ...]]:

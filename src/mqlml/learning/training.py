@@ -22,12 +22,15 @@ from mqlml.learning.settling import Fitted, Scored, known_at, settle
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from mqlml.learning.encoder import Encoder
     from mqlml.learning.labels import Rows
+    from mqlml.learning.newcomers import Newcomer
+    from mqlml.learning.rates import RatedLevels
     from mqlml.learning.settling import Settled
     from mqlml.learning.windows import Plan, Round
     from mqlml.tape.features import FeatureSet
 
-__all__ = ["JUDGED_BAGS", "Tested", "Training", "score_round", "train_model"]
+__all__ = ["JUDGED_BAGS", "Tested", "Training", "judged", "score_round", "train_model"]
 
 Floats = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
@@ -90,6 +93,11 @@ class Training:
     settled: Settled
 
 
+def judged(recipe: Recipe) -> Recipe:
+    """The recipe as forward tests fit it: fewer bags, and no rules for newcomers, which follow from the shipped fit."""
+    return replace(recipe, bags=min(recipe.bags, JUDGED_BAGS), newcomers=False)
+
+
 def train_model(
     table: pa.Table,
     rows: Rows,
@@ -119,7 +127,7 @@ def train_model(
     """
     if plan.frozen:
         return _train_frozen(table, rows, features, plan, recipe=recipe, min_leads=min_leads, step=step)
-    lighter = replace(recipe, bags=min(recipe.bags, JUDGED_BAGS), newcomers=False)
+    lighter = judged(recipe)
     scored = [score_round(table, rows, features, r, lighter, min_leads, step) for r in plan.rounds]
     fitted = _fit(table, rows, features, np.ones(len(rows), dtype=bool), recipe, min_leads, step)
     settled = settle(rows, fitted, scored, recipe=recipe)
@@ -138,7 +146,7 @@ def _train_frozen(
     step: Callable[[], None],
 ) -> Training:
     """Fit the shipped model before the window "certify", calibrate it on earlier ones and let it predict the rest."""
-    lighter = replace(recipe, bags=min(recipe.bags, JUDGED_BAGS), newcomers=False)
+    lighter = judged(recipe)
     first = plan.frozen[0]
     earlier = [r for r in plan.rounds if r.part not in {f.part for f in plan.frozen}]
     scored = [score_round(table, rows, features, r, lighter, min_leads, step) for r in earlier]
@@ -184,9 +192,41 @@ def _fit(
     shift: float = 0.0,
 ) -> Fitted:
     chosen = _thinned(chosen, seed=recipe.seed)
-    part, lead, won = table.filter(chosen), rows.lead[chosen], rows.won[chosen]
+    part, lead, group, won = table.filter(chosen), rows.lead[chosen], rows.group[chosen], rows.won[chosen]
     weight = None if rows.fit_weight is None else rows.fit_weight[chosen]
-    evidence = Evidence(won, rows.group[chosen], weight)
+    evidence = Evidence(won, group, weight)
+    encoder, matrix, rated = _encoded(part, features, lead, evidence, recipe, min_leads)
+    signs = recipe.constraints.signs(encoder.columns, features.features)
+    blend, held_out, few = fit_blend(
+        matrix, won, lead=lead, group=group, weight=weight, recipe=recipe, signs=signs, rated=rated, step=step
+    )
+    open_features = encoder.without_others(part)
+    newcomers: tuple[Newcomer, ...] = ()
+    if recipe.newcomers and not few:
+        newcomers = fit_newcomers(
+            matrix,
+            won,
+            encoder,
+            open_features=open_features,
+            codes=rated.codes,
+            group=group,
+            logistic=blend.logistic,
+            seed=recipe.seed,
+        )
+    newcomers = tuple(rule.moved(shift) for rule in newcomers)
+    segment = segment_of(recipe.segment, encoder, matrix) if recipe.segment else None
+    return Fitted(np.flatnonzero(chosen), encoder, blend, held_out, newcomers, few, shift, open_features, segment)
+
+
+def _encoded(
+    part: pa.Table,
+    features: FeatureSet,
+    lead: npt.NDArray[np.int64],
+    evidence: Evidence,
+    recipe: Recipe,
+    min_leads: int,
+) -> tuple[Encoder, Floats, RatedLevels]:
+    """The encoder of training rows, their design matrix, and the levels that are read as rates in it."""
     encoder = fit_encoder(
         part,
         features.features,
@@ -199,36 +239,7 @@ def _fit(
     masked = mask_levels(part, encoder, lead=lead, seed=recipe.seed)
     encoder, matrix = without_repeats(encoder, encoder.transform(masked))
     rated = encoder.rated(masked, evidence, seed=recipe.seed)
-    matrix = rated.told(matrix)
-    blend, held_out, few = fit_blend(
-        matrix,
-        won,
-        lead=lead,
-        group=rows.group[chosen],
-        weight=weight,
-        recipe=recipe,
-        signs=recipe.constraints.signs(encoder.columns, features.features),
-        rated=rated,
-        step=step,
-    )
-    open_features = encoder.without_others(part)
-    newcomers = (
-        ()
-        if few or not recipe.newcomers
-        else fit_newcomers(
-            matrix,
-            won,
-            encoder,
-            open_features=open_features,
-            codes=rated.codes,
-            group=rows.group[chosen],
-            logistic=blend.logistic,
-            seed=recipe.seed,
-        )
-    )
-    newcomers = tuple(rule.moved(shift) for rule in newcomers)
-    segment = segment_of(recipe.segment, encoder, matrix) if recipe.segment else None
-    return Fitted(np.flatnonzero(chosen), encoder, blend, held_out, newcomers, few, shift, open_features, segment)
+    return encoder, rated.told(matrix), rated
 
 
 def _thinned(chosen: Flags, *, seed: int) -> Flags:

@@ -15,7 +15,7 @@ from mqlml.learning.hyperparameters import Hyperparameters
 from mqlml.learning.propensity import Blend, Recipe, fit_trees
 from mqlml.learning.rates import Evidence, RatedLevels
 from mqlml.learning.settling import Scored, settle
-from mqlml.learning.training import JUDGED_BAGS, score_round
+from mqlml.learning.training import judged, score_round
 from mqlml.learning.tuning import Losses
 from mqlml.learning.windows import group_folds, plan_windows
 
@@ -116,7 +116,7 @@ def plan_tests(
     last = inner.rounds[-1].origin
     if inner.mode != "forward" or last == inner.rounds[0].origin:
         return _TOO_FEW
-    lighter = replace(recipe, bags=min(recipe.bags, JUDGED_BAGS), newcomers=False)
+    lighter = judged(recipe)
     tests = []
     for r in inner.rounds:
         scored = score_round(table, rows, features, r, lighter, min_leads)

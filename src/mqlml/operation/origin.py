@@ -8,6 +8,7 @@ import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mqlml.history.checked import sha256_of
 from mqlml.history.collected import CHANGES_FILE
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ def fingerprints(config: Config) -> dict[str, dict[str, str | int]]:
         path = config.path(given)
         files = sorted(f for f in path.rglob("*") if f.is_file()) if path.is_dir() else [path]
         if files and all(file.is_file() for file in files):
-            hashes = {str(f.relative_to(path)) if path.is_dir() else "": _sha256(f) for f in files}
+            hashes = {str(f.relative_to(path)) if path.is_dir() else "": sha256_of(f) for f in files}
             text = "".join(f"{digest}  {file}\n" for file, digest in hashes.items())
             whole = hashlib.sha256(text.encode()).hexdigest() if path.is_dir() else hashes[""]
             size = sum(file.stat().st_size for file in files)
@@ -75,8 +76,3 @@ def _git(folder: Path, *arguments: str) -> str | None:
     except (OSError, ValueError, subprocess.SubprocessError):
         return None
     return done.stdout.strip()
-
-
-def _sha256(file: Path) -> str:
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -26,7 +26,7 @@ def collect(config: Config, *, as_of: str) -> dict[str, Any]:
     Returns
     -------
     dict
-        The fields of `mqlml.history.collecting.Collected`, and ``folder``.
+        The fields of `mqlml.history.collecting.Collected`.
 
     Raises
     ------
@@ -35,9 +35,7 @@ def collect(config: Config, *, as_of: str) -> dict[str, Any]:
     DataRefused
         The leads, or what was kept, cannot be used.
     """
-    done = collect_changes(config, as_of=config.moment(as_of))
-    folder = config.path(config.history.collect) if config.history and config.history.collect else config.root
-    return {**asdict(done), "folder": str(folder)}
+    return asdict(collect_changes(config, as_of=config.moment(as_of)))
 
 
 def collect_if_asked(config: Config, *, as_of: str | None) -> dict[str, Any] | None:
