@@ -257,7 +257,9 @@ def _measured(feature: Feature, value: Any) -> str:
         return f"{_days(value)} ago"
     if feature.kind == "category" or feature.unit in _BARE_UNITS:
         return _plain(value)
-    return f"{value:,.3g} {feature.unit if value != 1 else feature.unit.removesuffix('s')}{_when(feature)}"
+    said = f"{value:,.3g}"
+    several, *rest = feature.unit.split(" ", 1)  # "events a day", "pages"
+    return f"{said} {' '.join([several.removesuffix('s') if said == '1' else several, *rest])}{_when(feature)}"
 
 
 def _when(feature: Feature) -> str:

@@ -164,8 +164,8 @@ class Choosing:
             )
             yield (
                 f"{counts['waits']:,} leads above the line wait for a place: there are {weekly:,} a week, and "
-                f"{settings.backlog_per_week:,} more for those who wait{taken}. That is {weeks:,} weeks of work; "
-                "[policy] backlog_per_week releases more."
+                f"{settings.backlog_per_week:,} more for those who wait{taken}. That is {weeks:,} "
+                f"week{'' if weeks == 1 else 's'} of work; [policy] backlog_per_week releases more."
             )
         for why, count in counts["held_back"].items():
             yield f"{count:,} leads above the line are held back: {why}."
