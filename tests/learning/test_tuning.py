@@ -11,7 +11,8 @@ import pytest
 
 from mqlml.errors import UsageError
 from mqlml.learning.hyperparameters import Hyperparameters
-from mqlml.learning.tuning import Losses, chosen_of, judge_find, need_optuna, search, tune
+from mqlml.learning.inner_tests import Losses
+from mqlml.learning.tuning import chosen_of, judge_find, need_optuna, search, tune
 
 DEFAULT = Hyperparameters()
 N = 600

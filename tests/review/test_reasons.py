@@ -118,6 +118,7 @@ def test_fact_when_numbers_are_the_leads_own_then_they_are_said_with_units(model
     }
     for name, column in changes.items():
         table = table.set_column(table.column_names.index(name), name, column)
+    ever = pa.array([4.0, 0.0, 5.0])
     facts = FactWriter(FEATURES, table)
     assert facts.fact("size", 0) == "size: 1,234"
     assert facts.fact("industry", 0).startswith("industry: a\\nb")
@@ -129,6 +130,23 @@ def test_fact_when_numbers_are_the_leads_own_then_they_are_said_with_units(model
     assert facts.fact("age of the lead", 0) == "1 day since the lead was created"
     assert facts.recency("demo", 2) == 0.5
     assert facts.recency("industry", 0) == float("inf")
+
+    def without(*measures: str) -> FactWriter:
+        return FactWriter(FEATURES.without({f"events.demo.{m}" for m in measures}), table)
+
+    table = table.set_column(table.column_names.index("events.demo.count_ever"), "events.demo.count_ever", ever)
+    fewer = without("count_7d")
+    assert [fewer.fact("demo", row) for row in range(2)] == ["3 × 'demo' in the last 30 days", "no 'demo' so far"]
+    fewer = without("count_7d", "count_30d")
+    assert [fewer.fact("demo", row) for row in range(2)] == ["last 'demo' 12 days ago", "no 'demo' so far"]
+    fewer = without("count_30d", "days_since_last")
+    assert [fewer.fact("demo", row) for row in range(2)] == ["4 × 'demo' so far", "no 'demo' so far"]
+    fewer = without("count_30d", "days_since_last", "count_ever")
+    # What is not looked at is not denied.
+    assert fewer.fact("demo", 0) == "no 'demo' in the last 7 days"
+    assert fewer.told("demo", 0).feature == "events.demo.count_7d"
+    assert fewer.fact("demo", 2) == "2 × 'demo' in the last 7 days"
+    assert fewer.recency("demo", 2) == float("inf")
 
 
 def test_drivers_when_ranked_then_the_strongest_is_first_and_shares_sum_to_one(model: Model) -> None:

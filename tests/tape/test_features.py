@@ -36,6 +36,36 @@ def test_feature_set_when_written_as_json_then_read_back_equal(features: Feature
     assert FeatureSet.from_dict(json.loads(json.dumps(features.to_dict()))) == features
 
 
+def test_without_when_features_are_left_out_then_what_only_they_needed_goes_too() -> None:
+    stay = {"lead.size", "events.web.count_30d", "pairs.web > form | page.within_1d.days_since_last", "stage.days_in"}
+    left_out = tuple(f.name for f in FULL.features if f.name not in stay)
+    fewer = FULL.without({*left_out, "never heard of"})
+    assert {f.name for f in fewer.features} == stay
+    assert fewer.left_out == left_out
+    assert fewer.families == ("attribute", "count", "pairs", "stage")
+    assert fewer.attributes == (Attribute("size", "number", "history"),)
+    assert fewer.pairs == (Pair("web", "form | page", 1),)
+    assert fewer.valued_types == ()
+    assert not fewer.identifies_assets
+    assert not fewer.counts_assets
+    assert not fewer.uses_channels
+    assert not fewer.watches_accounts
+    assert FeatureSet.from_dict(json.loads(json.dumps(fewer.to_dict()))) == fewer
+    assert FULL.diff(fewer)[-1].startswith("Left out: added 'lead.utm[source]', ")
+
+
+def test_without_when_a_field_keeps_only_its_changes_then_it_stays_on_the_tape() -> None:
+    fewer = FULL.without({"lead.size", "changes.size.days_since_last"})
+    assert fewer.attributes == FULL.attributes
+    again = fewer.without({"changes.size.count_ever"})
+    assert again.attributes == FULL.attributes[:1]
+    assert again.left_out == ("lead.size", "changes.size.days_since_last", "changes.size.count_ever")
+
+
+def test_without_when_nothing_is_left_out_then_the_same_features() -> None:
+    assert FULL.without(()).features == FULL.features
+
+
 def test_feature_set_when_a_key_is_unknown_then_error() -> None:
     with pytest.raises(TypeError, match="colour"):
         FeatureSet.from_dict({"colour": "red"})

@@ -70,6 +70,21 @@ def test_features_when_the_other_families_are_off_then_the_same_bytes(make: Any)
         assert all(encoded(alone[name]) == encoded(together[name]) for name in alone.column_names), family
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_features_when_some_are_left_out_then_the_others_have_the_same_bytes(make: Any, seed: int) -> None:
+    history, marks = case(1, events=120, marks=40).of(make)
+    together = build_features(history, marks, VARIANTS[0])
+    names = [feature.name for feature in VARIANTS[0].features]
+    random = np.random.default_rng(seed)
+    # Few are kept, so that whole families, fields and pairs go, too.
+    left_out = [name for name in names if random.random() < 0.9]
+    fewer = VARIANTS[0].without(left_out)
+    found = build_features(history, marks, fewer).drop_columns(["lead_id", "at"])
+    assert found.column_names == [name for name in names if name not in left_out]
+    assert fewer.layout.size < VARIANTS[0].layout.size
+    assert all(encoded(found[name]) == encoded(together[name]) for name in found.column_names)
+
+
 # The clock goes forward or back: also at midnight, by half an hour, and by a whole day.
 @pytest.mark.parametrize(
     ("zone", "day"),

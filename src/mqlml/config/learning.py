@@ -104,7 +104,7 @@ class Features(Section):
 
 
 class ModelSettings(Section):
-    """``[model]``: seed, bags, rolling origins, calibration, the size a training may have, and whether it is tuned.
+    """``[model]``: seed, bags, rolling origins, calibration, the size a training may have, fewer features, and tuning.
 
     ``refit = false`` ships the model that was fitted before the window ``certify``, so that a precision can be
     certified there; by default the shipped model is fitted once more on everything. ``segment`` names a column of the
@@ -130,6 +130,8 @@ class ModelSettings(Section):
     """How scores become chances; ``auto`` chooses by forward log loss."""
     segment: Annotated[str, Field(min_length=1)] | None = None
     """Column of the leads whose values may have an intercept of their own; absent: none."""
+    select: bool = False
+    """Whether features are left out that add nothing where that can be told before a training."""
     tune: Annotated[int, Field(ge=0, le=1_000)] = 0
     """Settings of the trees to try before a training; 0: none."""
     tune_minutes: Annotated[float, Field(gt=0)] | None = None

@@ -309,7 +309,7 @@ def _acted(
     acted = np.zeros(len(lead), dtype=bool)
     if features is None or not features.event_types or not len(who):
         return acted
-    asked = replace(features, families=("recency",), attributes=(), pairs=(), tracked=None)
+    asked = replace(features, families=("recency",), attributes=(), pairs=(), tracked=None, left_out=())
     marks = mark_table(people, lead[who], np.full(len(who), as_of))
     days = build_features(history, marks, asked)["events.any.days_since_last"].to_numpy()
     acted[who] = days * DAY < as_of - rejected[who]

@@ -7,7 +7,6 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
 from mqlml.errors import UsageError
 from mqlml.learning.hyperparameters import Hyperparameters
@@ -16,28 +15,12 @@ from mqlml.learning.resampling import Resampler
 if TYPE_CHECKING:
     from optuna import Trial
 
-__all__ = ["Losses", "Tuned", "chosen_of", "judge_find", "need_optuna", "search", "tune"]
+    from mqlml.learning.inner_tests import Losses
 
-Floats = npt.NDArray[np.float64]
-Integers = npt.NDArray[np.int64]
+__all__ = ["Tuned", "chosen_of", "judge_find", "need_optuna", "search", "tune"]
 
 # Chance that what is taken is truly better, judged on a window that the search has not seen.
 _CONFIDENCE = 0.9
-
-
-@dataclass(frozen=True)
-class Losses:
-    """Log loss of each row of some forward tests.
-
-    Attributes
-    ----------
-    loss : ndarray of float64, shape (n,)
-    group : ndarray of int64, shape (n,)
-        Account of each row.
-    """
-
-    loss: Floats
-    group: Integers
 
 
 @dataclass(frozen=True)

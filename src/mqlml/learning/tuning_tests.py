@@ -10,14 +10,13 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from mqlml.learning.encoder import mask_levels
-from mqlml.learning.evaluation import losses
 from mqlml.learning.hyperparameters import Hyperparameters
+from mqlml.learning.inner_tests import TOO_FEW, Losses, inner_tests, row_losses
 from mqlml.learning.propensity import Blend, Recipe, fit_trees
 from mqlml.learning.rates import Evidence, RatedLevels
-from mqlml.learning.settling import Scored, settle
+from mqlml.learning.settling import Scored
 from mqlml.learning.training import judged, score_round
-from mqlml.learning.tuning import Losses
-from mqlml.learning.windows import group_folds, plan_windows
+from mqlml.learning.windows import group_folds
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -29,12 +28,6 @@ if TYPE_CHECKING:
 __all__ = ["ForwardTests", "plan_tests"]
 
 Floats = npt.NDArray[np.float64]
-Flags = npt.NDArray[np.bool_]
-
-# Two windows to search on and one to check the find.
-_WINDOWS = 3
-_REPORTED = ("certify", "compare", "test")
-_TOO_FEW = "too few leads were won before the first window whose figures are reported"
 
 
 @dataclass(frozen=True)
@@ -83,9 +76,7 @@ class _Test:
         blend = Blend(fitted.blend.logistic, trees, fitted.blend.weight)
         refitted = replace(fitted, blend=blend, held_out=replace(fitted.held_out, bagged=bagged))
         halves = replace(self.scored.halves, bagged=blend.halves(self.asked)[1])
-        settled = settle(then, refitted, (), recipe=recipe)
-        chance = settled.probability(replace(self.scored, fitted=refitted, halves=halves))
-        return losses(halves.won, chance)["log_loss"]
+        return row_losses(replace(self.scored, fitted=refitted, halves=halves), then, recipe)
 
 
 def plan_tests(
@@ -105,28 +96,21 @@ def plan_tests(
     table, rows, features, plan, recipe, min_leads, step
         As of :func:`mqlml.learning.training.train_model`.
     """
-    first = min((r.origin for r in plan.rounds if r.part in _REPORTED and r.origin is not None), default=None)
-    if plan.mode != "forward" or first is None:
-        return "the history cannot be tested forward in time"
-    known = rows.mature & (rows.known <= first) & (rows.when < first)
-    table, rows = table.filter(pa.array(known)), rows.where(known)
-    if not 0 < rows.winning_leads() < len(np.unique(rows.lead)):
-        return _TOO_FEW
-    inner = plan_windows(rows, origins=_WINDOWS, seed=recipe.seed)
-    last = inner.rounds[-1].origin
-    if inner.mode != "forward" or last == inner.rounds[0].origin:
-        return _TOO_FEW
+    inner = inner_tests(table, rows, plan, seed=recipe.seed)
+    if isinstance(inner, str):
+        return inner
     lighter = judged(recipe)
-    tests = []
-    for r in inner.rounds:
-        scored = score_round(table, rows, features, r, lighter, min_leads)
-        if scored.fitted.few is not None:
-            return _TOO_FEW
-        tests.append(_test(table, rows, features, scored, lighter))
-        step()
-    early = [test for test in tests if test.scored.round.origin != last]
-    late = [test for test in tests if test.scored.round.origin == last]
-    return ForwardTests(early, lighter), ForwardTests(late, lighter)
+    found = []
+    for part in (inner.early, inner.late):
+        tests = []
+        for r in part:
+            scored = score_round(inner.table, inner.rows, features, r, lighter, min_leads)
+            if scored.fitted.few is not None:
+                return TOO_FEW
+            tests.append(_test(inner.table, inner.rows, features, scored, lighter))
+            step()
+        found.append(ForwardTests(tests, lighter))
+    return found[0], found[1]
 
 
 def _test(table: pa.Table, rows: Rows, features: FeatureSet, scored: Scored, recipe: Recipe) -> _Test:

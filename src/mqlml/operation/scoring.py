@@ -204,8 +204,8 @@ class LeadScorer:
                 problems.append(Problem("type-changed", file, what, fix, column=a.name, total=attributes.num_rows))
         if problems:
             raise DataRefused(problems)
-        known = {a.name for a in self.model.features.attributes}
-        return [name for name in attributes.column_names if name not in known]
+        known = {f"lead.{a.name}" for a in self.model.features.attributes} | {*self.model.features.left_out}
+        return [name for name in attributes.column_names if f"lead.{name}" not in known]
 
     def _grades(self, explanation: Explanation | None) -> dict[str, Any]:
         if explanation is None:

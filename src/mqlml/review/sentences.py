@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -30,6 +30,9 @@ Floats = npt.NDArray[np.float64]
 _WORTH_SAYING = 0.02
 _BARE_UNITS = frozenset({"as recorded", "ratio", "share"})
 _UNTRACKED = TRACKING_LEVELS[0]
+_KIND = {ANY_ACTIVITY: "any"}
+# Their window is a half-life.
+_FADING = frozenset({"intensity", "type_intensity"})
 # What is known of a lead although nobody sees what it does.
 _ASIDE = frozenset({"attribute", "age", "account", "stage", "changes"})
 
@@ -77,7 +80,9 @@ class FactWriter:
         self._comparisons = comparisons
         self._columns: dict[str, Any] = {}
         self._attributes = {f.criterion: f for f in features.attribute_features}
-        self._counted = {ANY_ACTIVITY, *features.named_types} if {"count", "recency"} <= set(features.families) else ()
+        self._kept = frozenset(f.name for f in features.features)
+        kinds = (ANY_ACTIVITY, *features.named_types)
+        self._counted = {name for name in kinds if any(m in self._kept for m in _measures(name, features))}
         self._of: dict[str, list[Feature]] = {}
         for feature in features.features:
             self._of.setdefault(feature.criterion, []).append(feature)
@@ -144,18 +149,24 @@ class FactWriter:
         return "events.any.count_ever" in self._there and not self._value("events.any.count_ever", row)
 
     def _activity(self, criterion: str, row: int) -> Fact:
-        kind = "any" if criterion == ANY_ACTIVITY else criterion
-        for window in self._features.windows_days:
-            name = f"events.{kind}.count_{window}d"
+        """The shortest window in which something was done, else when it was last done, as far as features tell."""
+        kind = _KIND.get(criterion, criterion)
+        windows = [days for days in self._features.windows_days if f"events.{kind}.count_{days}d" in self._kept]
+        for days in windows:
+            name = f"events.{kind}.count_{days}d"
             count = self._value(name, row)
             if count > 0:
-                return Fact(f"{self._times(criterion, count)} in the last {_window(window)}", name, count)
-        name = f"events.{kind}.days_since_last"
-        last = self._value(name, row)
-        if np.isfinite(last):
-            return Fact(f"last {self._one(criterion)} {_days(last)} ago", name, last)
-        never = "no activity so far" if criterion == ANY_ACTIVITY else f"no {self._several(criterion)} so far"
-        return Fact(never, name, last)
+                return Fact(f"{self._times(criterion, count)} in the last {_window(days)}", name, count)
+        last, ever = f"events.{kind}.days_since_last", f"events.{kind}.count_ever"
+        if last in self._kept:
+            value = self._value(last, row)
+            seen = f"last {self._one(criterion)} {_days(value)} ago" if np.isfinite(value) else None
+            return Fact(seen or f"{self._none(criterion)} so far", last, value)
+        if ever in self._kept:
+            count = self._value(ever, row)
+            return Fact(f"{self._times(criterion, count) if count > 0 else self._none(criterion)} so far", ever, count)
+        longest = windows[-1]
+        return Fact(f"{self._none(criterion)} in the last {_window(longest)}", f"events.{kind}.count_{longest}d", 0.0)
 
     def _times(self, criterion: str, count: float) -> str:
         if criterion == ANY_ACTIVITY:
@@ -172,6 +183,9 @@ class FactWriter:
     def _several(self, criterion: str) -> str:
         return shown(self._spoken[criterion][1]) if criterion in self._spoken else f"'{self._named(criterion)}'"
 
+    def _none(self, criterion: str) -> str:
+        return "no activity" if criterion == ANY_ACTIVITY else f"no {self._several(criterion)}"
+
     def _telling(self, criterion: str, row: int) -> Fact:
         """The first measure of a criterion that says more than "nothing"."""
         found = self._of.get(criterion, ())
@@ -181,7 +195,7 @@ class FactWriter:
                 return Fact(self._measured(feature, value), feature.name, value)
         counted = next((f for f in reversed(found) if f.unit == "events" and f.kind == "number"), None)
         name = None if counted is None else counted.name
-        return Fact(f"{self._named(criterion)}: nothing so far", name, 0.0)
+        return Fact(f"{self._named(criterion)}: nothing {_looked_back(found)}", name, 0.0)
 
     def _measured(self, feature: Feature, value: Any) -> str:
         name = self._named(feature.criterion)
@@ -244,6 +258,20 @@ def _first(order: npt.NDArray[np.int64], wanted: Callable[[int], bool], many: in
     return list(islice((int(j) for j in order if wanted(int(j))), many))
 
 
+def _measures(criterion: str, features: FeatureSet) -> Iterator[str]:
+    """Names of the features that say in whole numbers how often, or when last, something was done."""
+    kind = _KIND.get(criterion, criterion)
+    yield from (f"events.{kind}.count_{days}d" for days in features.windows_days)
+    yield from (f"events.{kind}.count_ever", f"events.{kind}.days_since_last")
+
+
+def _looked_back(features: Sequence[Feature]) -> str:
+    """As far as these features see: what fades counts for ever."""
+    spans = [None if f.family in _FADING else f.window_days for f in features]
+    days = [span for span in spans if span is not None]
+    return f"in the last {_window(max(days))}" if days and len(days) == len(spans) else "so far"
+
+
 def _is_number(column: pa.ChunkedArray) -> bool:
     return str(column.type) == "double"
 
@@ -263,6 +291,8 @@ def _measured(feature: Feature, value: Any) -> str:
 
 
 def _when(feature: Feature) -> str:
+    if feature.family in _FADING and feature.window_days is not None:
+        return f", fading by half in {_days(feature.window_days)}"
     return "" if feature.window_days is None else f" in the last {_window(feature.window_days)}"
 
 

@@ -50,6 +50,11 @@ class Pair:
     then: str
     within_days: int
 
+    @property
+    def name(self) -> str:
+        """What the names of its features begin with."""
+        return f"pairs.{self.first} > {self.then}.within_{self.within_days}d"
+
 
 @dataclass(frozen=True)
 class Feature:

@@ -110,8 +110,7 @@ def visits(features: FeatureSet, at: Layout) -> Iterator[Placed]:
 def pairs(features: FeatureSet, at: Layout) -> Iterator[Placed]:
     """What a lead did after something else."""
     for i, pair in enumerate(features.pairs):
-        criterion = f"{pair.then} after {pair.first}"
-        name = f"pairs.{pair.first} > {pair.then}.within_{pair.within_days}d"
+        name, criterion = pair.name, f"{pair.then} after {pair.first}"
         delay = "a day" if pair.within_days == 1 else days(pair.within_days)
         order = f"{quoted(pair.then)} within {delay} after {quoted(pair.first)}"
         counted = f"Number of times that the lead did {order}, so far."

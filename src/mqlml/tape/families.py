@@ -29,7 +29,9 @@ DEFAULT_FAMILIES = tuple(name for name in FAMILIES if name not in _OFF)
 def placed_features(features: FeatureSet, at: Layout) -> tuple[Placed, ...]:
     """Every feature of a set in the order of the columns, with its place in the panel."""
     made = (placed for make in _MAKERS for placed in make(features, at))
-    return tuple(placed for placed in made if placed.feature.family in features.families)
+    left_out = frozenset(features.left_out)
+    wanted = (placed for placed in made if placed.feature.family in features.families)
+    return tuple(placed for placed in wanted if placed.feature.name not in left_out)
 
 
 def _attributes(features: FeatureSet, at: Layout) -> Iterator[Placed]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Collection, Mapping
+from dataclasses import asdict, dataclass, fields, replace
 from functools import cached_property
 from typing import Any
 
@@ -30,6 +30,8 @@ Windows = tuple[tuple[int | None, int | None], ...]
 """Place among the windows and length in days; ``(None, None)`` is the whole past."""
 
 _LONG_WINDOWS = 2
+# Families whose criteria are columns of the leads.
+_OF_FIELDS = frozenset({"attribute", "changes"})
 
 
 @dataclass(frozen=True)
@@ -76,6 +78,8 @@ class FeatureSet:
         Column of the leads table that says whether a lead's events can be seen at all.
     traffic : Traffic or None
         Rules that say which events people did not make.
+    left_out : tuple of str
+        Names of features that are not computed, since a model did as well without them.
     """
 
     event_types: tuple[str, ...] = ()
@@ -99,6 +103,7 @@ class FeatureSet:
     session_gap_minutes: int = 30
     tracked: str | None = None
     traffic: Traffic | None = None
+    left_out: tuple[str, ...] = ()
 
     @cached_property
     def placed(self) -> tuple[Placed, ...]:
@@ -197,6 +202,29 @@ class FeatureSet:
     def type_code(self, event_type: str) -> int:
         """The code of a named type on a tape; ``other`` has the one beyond the vocabulary."""
         return len(self.event_types) if event_type == OTHER else self.event_types.index(event_type)
+
+    def without(self, names: Collection[str]) -> FeatureSet:
+        """Leave features out, and what only they needed: columns of the leads, pairs, values, whole families.
+
+        The values of the others stay the same.
+
+        Parameters
+        ----------
+        names : collection of str
+            Features; names that are none are passed over.
+        """
+        kept = [f for f in self.features if f.name not in names]
+        families = {f.family for f in kept}
+        fields_kept = {f.criterion for f in kept if f.family in _OF_FIELDS}
+        starts = {f.name.rpartition(".")[0] for f in kept if f.family == "pairs"}
+        return replace(
+            self,
+            attributes=tuple(a for a in self.attributes if a.name in fields_kept),
+            valued_types=self.valued_types if "value" in families else (),
+            pairs=tuple(pair for pair in self.pairs if pair.name in starts),
+            families=tuple(name for name in self.families if name in families),
+            left_out=(*self.left_out, *(f.name for f in self.features if f.name in names)),
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """Turn into plain JSON data; ``from_dict`` gives an equal feature set back."""

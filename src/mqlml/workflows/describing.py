@@ -34,12 +34,14 @@ if TYPE_CHECKING:
     from mqlml.config import Config
     from mqlml.decision.basis import Basis
     from mqlml.decision.policy import Policy
+    from mqlml.learning.fewer_features import Fewer
     from mqlml.learning.judgement import Judgement
     from mqlml.learning.labels import Rows
     from mqlml.learning.training import Training
     from mqlml.learning.tuning import Tuned
     from mqlml.learning.windows import Plan
     from mqlml.review.reasons import Explanation
+    from mqlml.tape.features import FeatureSet
 
 __all__ = ["Learned", "describe"]
 
@@ -50,7 +52,10 @@ _CHECKED_WITH_SHAP = 50
 
 @dataclass(frozen=True)
 class Learned:
-    """What a training learned and from what, before it is told."""
+    """What a training learned and from what, before it is told.
+
+    ``looked_at`` are the features of ``table``; the model may do without some of them.
+    """
 
     opened: Opened
     rows: Rows
@@ -62,7 +67,9 @@ class Learned:
     policy: Policy
     criteria: Mapping[str, Any]
     tally: Tally
+    looked_at: FeatureSet
     notes: tuple[str, ...]
+    fewer: Fewer | None = None
     tuned: Tuned | None = None
 
 
@@ -82,7 +89,7 @@ def describe(learned: Learned, config: Config) -> tuple[dict[str, Any], dict[str
     summary = _summary(learned, config, shown_drivers, checked)
     summary |= portray(learned, config, explanation)
     summary["converts"] = converts(
-        learned.opened.history, learned.opened.people, config, model.features, as_of=learned.opened.moment
+        learned.opened.history, learned.opened.people, config, learned.looked_at, as_of=learned.opened.moment
     )
     summary["nurture"] = _nurture(
         learned, explanation, newest, model.probability(sample, matrix), labels=_labels(learned, config)
@@ -136,6 +143,7 @@ def _summary(learned: Learned, config: Config, shown_drivers: list[dict[str, Any
             "share of trees in the blend": model.blend.weight,
             **_calibration(learned.training),
             "columns": len(model.encoder.columns),
+            **({} if learned.fewer is None else learned.fewer.told()),
             **({} if learned.tuned is None else learned.tuned.told()),
             "reasons differ from the shap package by at most": checked,
         },
@@ -190,7 +198,13 @@ def _nurture(
     )
     own = np.isfinite(tested.settled)
     before = preceded(
-        learned.table, rows, tested.row[own], tested.settled[own], features, threshold=policy.threshold, labels=labels
+        learned.table,
+        rows,
+        tested.row[own],
+        tested.settled[own],
+        learned.looked_at,
+        threshold=policy.threshold,
+        labels=labels,
     )
     return {**found, "preceded": before if rows.timing == "horizon" else None}
 
@@ -248,6 +262,7 @@ def _settings(config: Config, learned: Learned) -> dict[str, Any]:
         "label": config.label.model_dump(),
         "snapshots": config.snapshots.model_dump(by_alias=True),
         "model": config.model.model_dump(exclude={"threads"}),
+        "fewer features": None if learned.fewer is None else learned.fewer.to_dict(),
         "tuned": None if learned.tuned is None else learned.tuned.to_dict(),
         "timing": learned.rows.timing,
         "versions": _versions(),

@@ -79,7 +79,7 @@ class Handing:
             return pa.nulls(n, _UTC), [None] * n
         people = self.opened.people
         lead = pc.index_in(rows["lead_id"], value_set=people.lead_id).to_numpy().astype(np.int64)
-        asked = replace(self.features, families=("recency",), attributes=(), pairs=(), tracked=None)
+        asked = replace(self.features, families=("recency",), attributes=(), pairs=(), tracked=None, left_out=())
         order = np.argsort(lead, kind="stable")
         marks = mark_table(people, lead[order], np.full(n, moment, dtype=np.int64))
         found = build_features(self.opened.history, marks, asked)

@@ -29,7 +29,7 @@ def portray(learned: Learned, config: Config, explanation: Explanation) -> dict[
     explanation : Explanation
         Of the newest snapshots; weighs the criteria.
     """
-    opened, rows, features = learned.opened, learned.rows, learned.training.model.features
+    opened, rows, features = learned.opened, learned.rows, learned.looked_at
     skipped = next((a.skipped for a in opened.history.accounts if a.table == "leads"), {})
     profile = Profile.of(learned.table, rows, features.features, explanation)
     declared = {"budget": config.leads.budget, "authority": config.leads.authority}

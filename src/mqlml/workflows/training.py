@@ -28,6 +28,7 @@ from mqlml.tape.engine import LocalEngine
 from mqlml.workflows.deciding import read_decisions, tests_to_weigh, weigh
 from mqlml.workflows.describing import Learned, describe
 from mqlml.workflows.grounding import gather
+from mqlml.workflows.leaving_out import leave_out_features
 from mqlml.workflows.opening import Opened, Progress, Quiet, open_history, refuse_leaks
 from mqlml.workflows.preparing import prepare, recipe_of
 from mqlml.workflows.recording import record_training
@@ -37,9 +38,15 @@ from mqlml.workflows.tuning import tune_trees
 if TYPE_CHECKING:
     from mqlml.config import Config
     from mqlml.decision.policy import Policy
+    from mqlml.learning.fewer_features import Fewer
     from mqlml.learning.model import Model
+    from mqlml.learning.propensity import Recipe
     from mqlml.learning.training import Tested
+    from mqlml.learning.tuning import Tuned
     from mqlml.tape.engine import Engine
+    from mqlml.tape.features import FeatureSet
+    from mqlml.workflows.deciding import Decided
+    from mqlml.workflows.preparing import Prepared
 
 __all__ = ["Trained", "report_path", "train"]
 
@@ -117,13 +124,11 @@ def _learn(opened: Opened, config: Config, progress: Progress) -> Learned:
         raise DataRefused(problems)
     progress.begin("Computing features")
     ready = prepare(opened, config)
-    rows, plan, features, table = ready.rows, ready.plan, ready.features, ready.table
+    rows, plan, table = ready.rows, ready.plan, ready.table
     present, note = present_rule(opened.history, config, rows, opened.people, table=table)
-    decided = read_decisions(config, features)
-    recipe = recipe_of(config, decided.constraints)
-    tuned, told = tune_trees(ready, config, recipe, progress)
-    if tuned is not None:
-        recipe = replace(recipe, trees=tuned.chosen)
+    decided = read_decisions(config, ready.features)
+    chosen = _choose(ready, config, decided, progress)
+    features, recipe = chosen.features, chosen.recipe
     judged = len(plan.rounds) - len(plan.frozen)
     progress.begin("Learning", recipe.bags + min(recipe.bags, JUDGED_BAGS) * judged)
     least = config.model.min_level_count
@@ -149,8 +154,32 @@ def _learn(opened: Opened, config: Config, progress: Progress) -> Learned:
         threshold=policy.threshold,
         progress=progress.advance,
     )
-    notes = (*decided.notes, *(() if note is None else (note,)), *told)
-    return Learned(opened, rows, plan, table, training, judgement, basis, policy, weighed, ready.tally, notes, tuned)
+    notes = (*decided.notes, *(() if note is None else (note,)), *chosen.notes)
+    done = (training, judgement, basis, policy, weighed)
+    return Learned(
+        opened, rows, plan, table, *done, ready.tally, ready.features, notes, fewer=chosen.fewer, tuned=chosen.tuned
+    )
+
+
+@dataclass(frozen=True)
+class _Chosen:
+    """Features and recipe as searches that were asked for left them, and what they found."""
+
+    features: FeatureSet
+    recipe: Recipe
+    fewer: Fewer | None
+    tuned: Tuned | None
+    notes: tuple[str, ...]
+
+
+def _choose(ready: Prepared, config: Config, decided: Decided, progress: Progress) -> _Chosen:
+    """Leave features out, then tune the trees on those that are kept; both only where asked for."""
+    recipe = recipe_of(config, decided.constraints)
+    ready, fewer, said = leave_out_features(ready, config, recipe, decided.criteria, progress)
+    tuned, told = tune_trees(ready, config, recipe, progress)
+    if tuned is not None:
+        recipe = replace(recipe, trees=tuned.chosen)
+    return _Chosen(ready.features, recipe, fewer, tuned, (*said, *told))
 
 
 def _share_of_mqls(policy: Policy, table: pa.Table, tested: Tested) -> float:
