@@ -1,0 +1,136 @@
+"""A training that leaves features out, and everything after it: scores, reasons, drift and pages do without them."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from workflows.conftest import AS_OF, Run
+
+from mqlml.cli import main
+from mqlml.learning.fewer_features import Fewer
+from mqlml.operation.scoring import SCORES
+from mqlml.tape.features import FeatureSet
+from mqlml.workflows import leaving_out
+
+pytestmark = [pytest.mark.training, pytest.mark.slow]
+
+SETTINGS = """
+[model]
+bags = 2
+origins = 2
+threads = 1
+select = true
+[features]
+windows_days = [7, 30]
+"""
+CRITERIA = """
+[[criterion]]
+name = "industry"
+decision = "approve"
+by = "Ana"
+"""
+
+
+@dataclass(frozen=True)
+class Left:
+    """A trained folder and what the training was told to leave out."""
+
+    folder: Path
+    features: FeatureSet
+    found: Fewer
+
+    @property
+    def parts(self) -> dict[str, Any]:
+        """The JSON files of the one bundle."""
+        bundle = next(self.folder.glob(f"models/{AS_OF}-*/"))
+        return {path.name: json.loads(path.read_text()) for path in bundle.glob("*.json")}
+
+
+@pytest.fixture(scope="module")
+def left(tmp_path_factory: pytest.TempPathFactory) -> Left:
+    """Train on 1,500 leads, too few to search on, as if a search had found that a quarter of the features do."""
+    folder = tmp_path_factory.mktemp("fewer")
+    assert main(["-q", "sample", "--leads", "1500", "--out", str(folder)]) == 0
+    settings = folder / "mqlml.toml"
+    settings.write_text(settings.read_text() + SETTINGS)
+    (folder / "criteria.toml").write_text(CRITERIA)
+    kept: list[Left] = []
+
+    def find(table: Any, rows: Any, features: FeatureSet, plan: Any, *, stay: frozenset[str], **_: Any) -> Fewer:
+        names = [f.name for f in features.features]
+        without = tuple(name for i, name in enumerate(names) if i % 4 and name not in stay)
+        kept.append(Left(folder, features, Fewer(len(names), without, (0.3, 0.3), 0.3, 0.3001, 0.001)))
+        return kept[0].found
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(leaving_out, "find_fewer", find)
+        assert main(["-q", "train", "--config", str(settings), "--as-of", AS_OF]) == 0
+    return kept[0]
+
+
+def scored(run: Run, settings: Path, out: Path) -> pd.DataFrame:
+    ran = run("score", "--config", settings, "--as-of", AS_OF, "--out", out)
+    assert ran.code == 0, ran.err
+    return pd.read_parquet(out)
+
+
+def test_train_when_features_are_left_out_then_bundle_and_report_do_without_and_say_so(left: Left) -> None:
+    parts, found = left.parts, left.found
+    assert found.taken
+    assert len(found.without) > 50
+    stored = FeatureSet.from_dict(parts["model.json"]["features"])
+    assert [f.name for f in stored.features] == [f.name for f in left.features.features if f.name not in found.without]
+    told = parts["training.json"]["fewer features"]
+    assert tuple(told["left out"]) == stored.left_out == found.without
+    used = {column["feature"] for column in parts["model.json"]["encoder"]}
+    assert used
+    assert not used & {*found.without}
+    assert not {*parts["reference.json"]["features"]} & {*found.without}
+    report = parts["report.json"]
+    assert found.sentence in report["notes"]
+    assert report["recipe"]["features kept"] == f"{found.kept} of {found.of}"
+    assert report["features"] == found.kept
+    criteria = {f.criterion for f in stored.features}
+    assert {driver["criterion"] for driver in report["drivers"]} <= criteria
+    # What people approved stays, and what the history tells is told of all columns.
+    assert "lead.industry" in {f.name for f in stored.features}
+    assert "lead.country" in found.without
+    assert "country" in {column["name"] for column in report["converts"]["columns"]["rows"]}
+
+
+def test_score_when_features_are_left_out_then_scores_are_whole_and_have_reasons(
+    left: Left, run: Run, tmp_path: Path
+) -> None:
+    scores = scored(run, left.folder / "mqlml.toml", tmp_path / "scores.parquet")
+    assert list(scores.columns) == SCORES.names
+    assert len(scores) > 100
+    assert scores["probability"].between(0, 1).all()
+    assert scores["probability"].nunique() > 50
+    assert scores["reason_1"].notna().all()
+    assert (scores["quality"] != "").all()
+    said = " ".join(scores[["reason_1", "reason_2", "reason_3"]].fillna("").to_numpy().ravel())
+    assert "country" not in said
+    row = scores.sort_values("probability").iloc[-1]
+    ran = run("explain", row.lead_id, "--config", left.folder / "mqlml.toml", "--as-of", AS_OF, "--json")
+    assert ran.code == 0, ran.err
+    z = ran.json["base"] + sum(c["contribution"] for c in ran.json["criteria"])
+    assert 1 / (1 + np.exp(-z)) == pytest.approx(row.probability, abs=1e-9)
+
+
+def test_score_when_a_column_that_was_left_out_is_gone_then_scores_are_the_same(
+    left: Left, run: Run, tmp_path: Path
+) -> None:
+    settings = left.folder / "mqlml.toml"
+    before = scored(run, settings, tmp_path / "before.parquet")
+    notes = json.loads((tmp_path / "before.parquet.manifest.json").read_text())["notes"]
+    assert not any("does not know" in note for note in notes)
+    file = left.folder / "leads.parquet"
+    pd.read_parquet(file).drop(columns="country").to_parquet(file)
+    settings.write_text(settings.read_text().replace('"country", ', ""))
+    pd.testing.assert_frame_equal(scored(run, settings, tmp_path / "after.parquet"), before)
