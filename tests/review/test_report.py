@@ -5,6 +5,7 @@ import copy
 import hashlib
 import itertools
 import re
+import xml.etree.ElementTree as ET
 from html.parser import HTMLParser
 from importlib import resources
 
@@ -431,12 +432,13 @@ def test_all_figures_when_weeks_are_empty_then_volume_is_the_share_of_leads() ->
     assert all_figures({"decision": {"grid": grid}})["tradeoff"].columns[1] == "Share of leads"
 
 
-def test_figures_when_drawn_then_are_pictures_by_name() -> None:
-    summary = {key: value for key, value in example_summary().items() if key in ("evaluation", "decision")}
-    summary["drivers"] = example_summary()["drivers"][:1]
+def test_figures_when_drawn_then_are_pictures_by_name_and_hold_nothing_but_shapes_and_text() -> None:
+    summary = {key: value for key, value in hostile_summary().items() if key in ("evaluation", "decision")}
+    summary["drivers"] = hostile_summary()["drivers"][:1]
     found = figures(summary)
-    assert {"tradeoff.png", "weeks.png", "reliability.png", "ladder.png", "drivers.png", "shape-1.png"} <= set(found)
-    assert all(picture.startswith(b"\x89PNG\r\n") for picture in found.values())
+    assert {"tradeoff.svg", "weeks.svg", "reliability.svg", "ladder.svg", "drivers.svg", "shape-1.svg"} <= set(found)
+    tags = {element.tag.split("}")[-1] for picture in found.values() for element in ET.fromstring(picture).iter()}
+    assert tags <= {"svg", "g", "rect", "line", "path", "text", "tspan"}
 
 
 def test_themed_when_ids_and_colours_are_foreign_then_keeps_only_what_a_chart_needs() -> None:

@@ -35,7 +35,7 @@ Row = Mapping[str, Any]
 _MOST_WEEKS = 78
 
 
-def figures(summary: Mapping[str, Any]) -> dict[str, bytes]:
+def figures(summary: Mapping[str, Any]) -> dict[str, str]:
     """Draw every chart of the report as a picture.
 
     Parameters
@@ -45,10 +45,10 @@ def figures(summary: Mapping[str, Any]) -> dict[str, bytes]:
 
     Returns
     -------
-    dict of str to bytes
-        PNG by file name; charts whose numbers were not measured are left out.
+    dict of str to str
+        SVG by file name; charts whose numbers were not measured are left out.
     """
-    return {f"{name}.png": figure.png() for name, figure in all_figures(tidy(summary)).items()}
+    return {f"{name}.svg": figure.picture() for name, figure in all_figures(tidy(summary)).items()}
 
 
 def all_figures(summary: Mapping[str, Any]) -> dict[str, Figure]:

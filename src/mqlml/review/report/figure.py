@@ -85,16 +85,15 @@ class Figure:
             for kind, width in zip(kinds, self.widths, strict=True)
         ]
 
-    def png(self) -> bytes:
-        """Draw as a picture that stands alone: message and sentence above the chart, twice the pixels."""
+    def picture(self) -> str:
+        """Draw as an SVG that stands alone: message and sentence above the chart."""
         width = max(self.widths[0], _PICTURE)
         message, words = textwrap.wrap(self.title, width // 8), textwrap.wrap(self.sentence, width // 7)
         title = {"text": message, "subtitle": words, "fontSize": 15, "subtitleFontSize": SMALL_PRINT}
         spec = {**self.spec(width), "title": title, "background": "#ffffff", "padding": 16}
         # The height includes the title, which would otherwise be taken from the chart.
         spec["height"] += 19 * len(message) + 16 * len(words) + 46
-        picture: bytes = vl_convert.vegalite_to_png(spec, scale=2, allowed_base_urls=[])
-        return picture
+        return _drawn(spec)
 
 
 def _drawn(spec: Spec) -> str:
