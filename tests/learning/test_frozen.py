@@ -34,3 +34,10 @@ def test_train_model_when_not_refitted_then_the_tests_are_of_the_shipped_model_i
     assert set(tested.part[own]) == {"certify", "compare", "test"}
     again = model.probability(DATA.table.take(tested.row[own]))
     np.testing.assert_allclose(tested.p[own], again, rtol=1e-12)
+
+
+def test_train_model_when_refitted_then_grades_are_places_among_the_chances_given_at_the_time() -> None:
+    done = train(DATA.rows, plan_windows(DATA.rows, origins=3, seed=3))
+    assert done.tested.own.all()
+    expected = np.quantile(done.tested.p, np.linspace(0, 1, done.model.reference.size))
+    np.testing.assert_array_equal(done.model.reference, expected)
