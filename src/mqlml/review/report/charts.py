@@ -35,8 +35,8 @@ Row = Mapping[str, Any]
 _MOST_WEEKS = 78
 
 
-def figures(summary: Mapping[str, Any]) -> dict[str, str]:
-    """Draw every chart of the report as a picture.
+def figures(summary: Mapping[str, Any]) -> dict[str, Figure]:
+    """Build every chart of the report; each is drawn when first asked for, and once.
 
     Parameters
     ----------
@@ -45,10 +45,10 @@ def figures(summary: Mapping[str, Any]) -> dict[str, str]:
 
     Returns
     -------
-    dict of str to str
-        SVG by file name; charts whose numbers were not measured are left out.
+    dict of str to Figure
+        By name; charts whose numbers were not measured are left out.
     """
-    return {f"{name}.svg": figure.picture() for name, figure in all_figures(tidy(summary)).items()}
+    return all_figures(tidy(summary))
 
 
 def all_figures(summary: Mapping[str, Any]) -> dict[str, Figure]:
