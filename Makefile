@@ -14,8 +14,8 @@ READY := $(VENV)/.ready
 ENGINES := $(VENV)/.engines
 WORKERS ?= 2
 PYTEST = $(BIN)/python -m pytest -q
-# One file stays on one worker, so that what a file prepares is prepared once.
-PARALLEL = -n $(WORKERS) --dist loadfile
+# One file stays on one worker, so that what a file prepares is prepared once; files with long tests come first.
+PARALLEL = -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export MLFLOW_DISABLE_TELEMETRY := true
 ifdef MQLML_DATA

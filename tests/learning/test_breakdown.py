@@ -22,7 +22,7 @@ def history(n: int = 900, *, timing: str = "horizon") -> tuple[Rows, training.Te
     row = np.arange(n)
     when = at if timing == "horizon" else np.full(n, NEVER)
     rows = Rows(row, at, when, at + 30 * DAY, won, row, timing)  # type: ignore[arg-type]
-    return rows, training.Tested(row, np.full(n, "test"), p, p, p, {}, p)
+    return rows, training.Tested(row, np.full(n, "test"), p, p, p, {}, np.ones(n, dtype=bool))
 
 
 def test_by_month_when_counted_then_every_tested_row_is_in_one_month_with_an_interval() -> None:

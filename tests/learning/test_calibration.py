@@ -105,11 +105,37 @@ def test_fit_calibrator_when_the_truth_is_a_line_then_auto_keeps_the_line() -> N
     assert fit_calibrator(raw, won, lead=lead).kind == "line"
 
 
-def test_fit_calibrator_when_the_truth_is_bent_then_auto_bends_with_a_thousand_wins_and_not_before() -> None:
-    raw, won, lead = bent(6_000, seed=10)
-    assert fit_calibrator(raw, won, lead=lead).kind == "beta"
-    few = slice(0, 1_900)
+def test_fit_calibrator_when_the_truth_is_bent_then_auto_finds_the_bend_with_a_hundred_wins_and_not_before() -> None:
+    raw, won, lead = bent(20_000, seed=10)
+    found = fit_calibrator(raw, won, lead=lead)
+    assert found.curve is not None
+    assert found.kind == "bent"
+    assert found.curve.values == pytest.approx((1.0, 0.25), abs=0.15)
+    few = won.cumsum() < 100
     assert fit_calibrator(raw[few], won[few], lead=lead[few]).kind == "line"
+
+
+def test_fit_calibrator_when_no_lead_is_surer_than_a_ceiling_then_the_best_are_not_promised_more() -> None:
+    """Wins need something that nobody can see: however good a lead looks, at most 15 % are won."""
+    generator = np.random.default_rng(12)
+    raw = generator.normal(-3.0, 1.6, 20_000)
+    truth = 0.15 * expit(raw + 1)
+    won = (generator.random(20_000) < truth).astype(float)
+    line, found = (fit_calibrator(raw, won, lead=np.arange(20_000), method=m) for m in ("affine", "auto"))
+    top = raw > np.quantile(raw, 0.99)
+    assert line.probability(raw[top]).mean() > 1.5 * truth[top].mean()
+    assert found.probability(raw[top]).mean() == pytest.approx(truth[top].mean(), rel=0.15)
+
+
+def test_fit_calibrator_when_the_best_would_fall_then_a_bent_line_still_rises() -> None:
+    generator = np.random.default_rng(13)
+    raw = generator.normal(0.0, 2.0, 20_000)
+    won = (generator.random(20_000) < expit(-np.abs(raw))).astype(float)
+    found = fit_calibrator(raw, won, lead=np.arange(20_000), method="bent")
+    assert found.curve is not None
+    assert min(found.curve.values) == pytest.approx(0.1)
+    assert (np.diff(found.log_odds(np.linspace(-8, 8, 200))) > 0).all()
+    assert found.probability(raw).mean() == pytest.approx(won.mean(), abs=1e-6)
 
 
 def test_fit_calibrator_when_isotonic_is_asked_for_then_scikit_learn_agrees_and_nothing_is_certain() -> None:
@@ -127,6 +153,7 @@ def test_fit_calibrator_when_isotonic_is_asked_for_then_scikit_learn_agrees_and_
     [
         Calibrator(0.8, -0.3),
         Calibrator(1.1, 0.2, Curve("beta", (0.4, 1.5))),
+        Calibrator(0.9, -0.1, Curve("bent", (1.2, 0.3), (-2.0,))),
         Calibrator(1.0, 0.0, Curve("isotonic", (-3.0, -1.0, -1.0, 2.0), (-4.0, -1.0, 0.5, 3.0))),
     ],
 )

@@ -86,3 +86,11 @@ def test_reliability_when_chances_are_true_then_most_bins_hold_the_promise() -> 
     bins = evaluation.reliability(won, p, lead, Resampler(lead, seed=0, draws=100))
     assert len(bins) == 10
     assert sum(b["low"] <= b["promised"] <= b["high"] for b in bins) >= 8
+    assert sum(b["snapshots"] for b in bins) == 4_000
+    assert [b["promised"] * b["snapshots"] for b in bins] == pytest.approx([p.sum() / 10] * 10, abs=0.6)
+
+
+def test_reliability_when_few_wins_are_promised_then_there_are_few_bins() -> None:
+    p = np.full(300, 0.04)
+    bins = evaluation.reliability(np.zeros(300), p, np.arange(300), Resampler(np.arange(300), seed=0, draws=20))
+    assert [b["snapshots"] for b in bins] == [149, 151]

@@ -19,7 +19,7 @@ from mqlml.operation.aliases import follow
 from mqlml.operation.bundle import write_bundle
 from mqlml.operation.tracking import log_training
 
-PNG = b"\x89PNG\r\n\x1a\n0000"
+SVG = "<svg><text>é</text></svg>"
 INPUTS = (("lead.utm[source]", "string"), ("events.any.count_7d", "double"))
 USER = "canaryperson"
 ANSWER = {
@@ -54,7 +54,7 @@ def logged(tmp_path_factory):
             name="first training",
             params={f"weird [key] {i}": i for i in range(150)} | {"long": "x" * 10_000},
             metrics={"auc": 0.75, "ece [all]": 0.01},
-            figures={"calibration": PNG, "lift.png": PNG},
+            figures={"calibration.svg": SVG, "lift.svg": SVG},
             texts={"report.html": "<p>Ü</p>", "model_card.md": "# card\n"},
             signature_inputs=INPUTS,
             tags={"mlflow.source.git.commit": "0123abc", "mqlml.git.changed": "no"},
@@ -98,7 +98,8 @@ def test_log_training_when_done_then_files_are_kept_as_given(logged):
     files = logged.models / "mlartifacts" / logged.run / "artifacts"
     assert (files / "report.html").read_text(encoding="utf-8") == "<p>Ü</p>"
     assert (files / "model_card.md").read_bytes() == b"# card\n"
-    assert {f.name: f.read_bytes() for f in (files / "figures").iterdir()} == {"calibration.png": PNG, "lift.png": PNG}
+    figures = {f.name: f.read_text(encoding="utf-8") for f in (files / "figures").iterdir()}
+    assert figures == {"calibration.svg": SVG, "lift.svg": SVG}
 
 
 def test_log_training_when_done_then_model_holds_the_bundle_byte_for_byte(logged):

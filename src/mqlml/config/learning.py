@@ -126,7 +126,7 @@ class ModelSettings(Section):
     """Leads that must have a value of a column for it to be told apart."""
     threads: Annotated[int, Field(ge=1)] | None = None
     """Threads to learn with; absent: one for each processor."""
-    calibration: Literal["auto", "intercept", "affine", "beta", "isotonic"] = "auto"
+    calibration: Literal["auto", "intercept", "affine", "bent", "beta", "isotonic"] = "auto"
     """How scores become chances; ``auto`` chooses by forward log loss."""
     segment: Annotated[str, Field(min_length=1)] | None = None
     """Column of the leads whose values may have an intercept of their own; absent: none."""

@@ -39,7 +39,7 @@ class Basis:
     Attributes
     ----------
     replay : Replay
-        On the scale of the shipped model, unmasked, by lead.
+        Chances as they would have been given then, unmasked, by lead.
     base_rate : float
         Win rate of all snapshots, 0..1.
     every_days : int

@@ -54,7 +54,7 @@ def set_policy(
     ----------
     settings : config.Policy
     replay : Replay
-        Past weeks with chances on the scale of the shipped model.
+        Past weeks with chances as they would have been given then.
     base_rate : float
         Win rate of all candidates, 0..1.
     worths : mapping of str to Worth

@@ -189,7 +189,7 @@ def make_replay(
     row : ndarray of int64, shape (n,)
         Tested rows.
     p : ndarray of float64, shape (n,)
-        Their chances on the scale of the shipped model.
+        Their chances, as they would have been given then.
     every_days : int
         Grid of the snapshots.
     part : ndarray of str, shape (n,), optional

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import expit, logit
+from scipy.special import expit
 
+from mqlml.learning.curves import Curve, Fit, bent_at, fit_beta, fit_isotonic
 from mqlml.learning.likelihood import fit_terms, line_loss
 from mqlml.learning.windows import group_folds
 
@@ -17,42 +18,17 @@ __all__ = ["Calibrator", "Curve", "Method", "fit_calibrator"]
 
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
-Method = Literal["auto", "intercept", "affine", "beta", "isotonic"]
+Flags = npt.NDArray[np.bool_]
+Method = Literal["auto", "intercept", "affine", "bent", "beta", "isotonic"]
 
 # With fewer winning leads than this a slope is noise; see Van Calster et al. (2019), BMC Medicine 17:230.
 _WINS_FOR_A_SLOPE = 50
-# Below this a second slope costs more than it brings at low win rates (docs/decisions/008).
-_WINS_FOR_A_CURVE = 1_000
+# Winning leads that a curve needs: a bend can be told from noise with fewer (docs/decisions/026).
+_WINS_FOR_A_BEND, _WINS_FOR_BETA = 100, 1_000
 # An isotonic step on fewer rows promises certainty it does not have.
 _WINS_FOR_STEPS, _ROWS_FOR_STEPS = 2_000, 10_000
 _SLOPE_RANGE = (0.1, 3.0)
 _FOLDS, _REPEATS = 5, 2
-
-
-@dataclass(frozen=True)
-class Curve:
-    """A monotone map of raw log-odds to log-odds that is not a line.
-
-    Attributes
-    ----------
-    kind : {"beta", "isotonic"}
-        ``beta``: ``a ln p - b ln(1 - p)`` with a, b >= 0 (Kull, Silva Filho, Flach, 2017, AISTATS), p the raw chance.
-        ``isotonic``: straight pieces between steps.
-    values : tuple of float
-        (a, b), or the log-odds at each of ``at``.
-    at : tuple of float
-        Raw log-odds of the steps, ascending.
-    """
-
-    kind: Literal["beta", "isotonic"]
-    values: tuple[float, ...]
-    at: tuple[float, ...] = ()
-
-    def __call__(self, raw: Floats) -> Floats:
-        """Values of the curve, same shape."""
-        if self.kind == "isotonic":
-            return np.interp(raw, self.at, self.values)
-        return _beta_terms(raw) @ np.asarray(self.values)  # type: ignore[no-any-return]
 
 
 @dataclass(frozen=True)
@@ -108,7 +84,7 @@ class Calibrator:
 
     @property
     def kind(self) -> str:
-        """Rung of the ladder: ``line``, ``beta`` or ``isotonic``."""
+        """Rung of the ladder: ``line``, ``bent``, ``beta`` or ``isotonic``."""
         return "line" if self.curve is None else self.curve.kind
 
     def to_dict(self) -> dict[str, Any]:
@@ -144,10 +120,10 @@ def fit_calibrator(
         Labels, 0 or 1.
     lead : ndarray of int64, shape (n,)
         Lead of each row: wins are counted in leads.
-    method : {"auto", "intercept", "affine", "beta", "isotonic"}
-        ``auto``: an intercept below 50 winning leads, else an affine map; from 1,000 on a beta curve where it wins in
-        repeated cross-validation by more than a standard error. A method that needs more leads than there are falls
-        back to the next simpler one.
+    method : {"auto", "intercept", "affine", "bent", "beta", "isotonic"}
+        ``auto``: an intercept below 50 winning leads, else an affine map; a line that bends (from 100 winning leads on)
+        or a beta curve (from 1,000 on) where it wins in repeated cross-validation by more than a standard error. A
+        method that needs more leads than there are falls back to an affine map.
     window : ndarray of int64, shape (n,), optional
         Part of the time axis each row is from. Base rates move: each part has an intercept of its own while the slope
         is learned, so that drift does not bend it. The intercept returned fits all rows together.
@@ -160,14 +136,33 @@ def fit_calibrator(
     wins = len(np.unique(lead[won > 0]))
     if method == "intercept" or wins < _WINS_FOR_A_SLOPE:
         return _with_intercept(Calibrator(), raw, won, weight)
-    line = _fit_line(raw, won, window, weight)
     if method == "isotonic" and wins >= _WINS_FOR_STEPS and len(raw) >= _ROWS_FOR_STEPS:
-        return _fit_isotonic(raw, won, weight)
-    if method in ("auto", "beta") and wins >= _WINS_FOR_A_CURVE:
-        curve = _fit_beta(raw, won, window, weight)
-        if method == "beta" or _curve_wins(raw, won, lead, window, weight, seed):
-            return _with_intercept(curve, raw, won, weight)
-    return _with_intercept(line, raw, won, weight)
+        return Calibrator(curve=fit_isotonic(raw, won, weight))
+    curve = _curve(raw, won, lead, window, weight, method=method, wins=wins, seed=seed)
+    found = _fit_line(raw, won, window, weight) if curve is None else Calibrator(curve=curve)
+    return _with_intercept(found, raw, won, weight)
+
+
+def _curve(
+    raw: Floats,
+    won: Floats,
+    lead: Integers,
+    window: Integers,
+    weight: Floats | None,
+    *,
+    method: Method,
+    wins: int,
+    seed: int,
+) -> Curve | None:
+    """The curve that is asked for, or that wins; None where a line has to do."""
+    ways: list[Fit] = []
+    if method in ("auto", "bent") and wins >= _WINS_FOR_A_BEND:
+        ways.append(bent_at(raw, won, window, weight))
+    if method in ("auto", "beta") and wins >= _WINS_FOR_BETA:
+        ways.append(fit_beta)
+    if method == "auto" and ways:
+        return _best_curve(raw, won, lead, window, weight, seed=seed, fits=ways)
+    return ways[0](raw, won, window, weight) if ways else None
 
 
 def _fit_line(raw: Floats, won: Floats, window: Integers, weight: Floats | None) -> Calibrator:
@@ -175,39 +170,57 @@ def _fit_line(raw: Floats, won: Floats, window: Integers, weight: Floats | None)
     return Calibrator(slope=float(np.clip(slope, *_SLOPE_RANGE)))
 
 
-def _fit_beta(raw: Floats, won: Floats, window: Integers, weight: Floats | None) -> Calibrator:
-    terms = _beta_terms(raw)
-    found, _ = fit_terms(terms, won, window, weight=weight)
-    if (found < 0).any():
-        # The boundary of a, b >= 0: at most one can be negative, since together they follow the ranking.
-        kept = found.argmax()
-        (value,), _ = fit_terms(terms[:, [kept]], won, window, weight=weight)
-        found = np.where(np.arange(2) == kept, max(float(value), 0.0), 0.0)
-    return Calibrator(curve=Curve("beta", tuple(found.tolist())))
-
-
-def _fit_isotonic(raw: Floats, won: Floats, weight: Floats | None) -> Calibrator:
-    from sklearn.isotonic import IsotonicRegression
-
-    steps = IsotonicRegression().fit(raw, won, sample_weight=weight)
-    least = 1 / (len(raw) + 2)
-    values = logit(np.clip(steps.y_thresholds_, least, 1 - least))
-    return Calibrator(curve=Curve("isotonic", tuple(values.tolist()), tuple(steps.X_thresholds_.tolist())))
-
-
-def _curve_wins(raw: Floats, won: Floats, lead: Integers, window: Integers, weight: Floats | None, seed: int) -> bool:
-    """Whether the beta curve beats the line on held-out leads by more than a standard error."""
-    gain = np.zeros(len(raw))
-    for repeat in range(_REPEATS):
+def _best_curve(
+    raw: Floats,
+    won: Floats,
+    lead: Integers,
+    window: Integers,
+    weight: Floats | None,
+    *,
+    seed: int,
+    fits: Sequence[Fit],
+) -> Curve | None:
+    """The curve that gains most on held-out leads, if it beats the line there by more than a standard error."""
+    rows = _Rows(raw, won, np.unique(lead, return_inverse=True)[1], window, weight)
+    everywhere = np.ones(len(raw), dtype=bool)
+    # What does not even fit its own rows better needs no cross-validation, which takes ten times as long.
+    fits = [fit for fit in fits if _surely(rows, rows.gain(fit, everywhere, everywhere)) > 0]
+    gains = [np.zeros(len(raw)) for _ in fits]
+    for repeat in range(_REPEATS if fits else 0):
         folds = group_folds(lead, won, folds=_FOLDS, seed=seed + repeat)
         for fold in range(_FOLDS):
-            out, inside = folds == fold, folds != fold
-            w = None if weight is None else weight[inside]
-            for sign, fit in ((1, _fit_line), (-1, _fit_beta)):
-                found = _with_intercept(fit(raw[inside], won[inside], window[inside], w), raw[inside], won[inside], w)
-                gain[out] += sign * line_loss(found.log_odds(raw[out]), won[out])
-    by_lead = np.bincount(np.unique(lead, return_inverse=True)[1], weights=gain if weight is None else gain * weight)
-    return bool(by_lead.mean() > by_lead.std() / np.sqrt(len(by_lead)))
+            out = folds == fold
+            for fit, gain in zip(fits, gains, strict=True):
+                gain[out] += rows.gain(fit, ~out, out)
+    sure = [_surely(rows, gain) for gain in gains]
+    best = int(np.argmax(sure)) if sure else 0
+    return fits[best](raw, won, window, weight) if sure and sure[best] > 0 else None
+
+
+class _Rows(NamedTuple):
+    """What a calibration learns from; leads are numbered from 0."""
+
+    raw: Floats
+    won: Floats
+    lead: Integers
+    window: Integers
+    weight: Floats | None
+
+    def gain(self, fit: Fit, inside: Flags, out: Flags) -> Floats:
+        """By how much a curve beats the line in log loss on the rows ``out``, both fitted on the rows ``inside``."""
+        told = self.raw[inside], self.won[inside], self.window[inside]
+        weight = None if self.weight is None else self.weight[inside]
+        line, curve = (
+            line_loss(_with_intercept(way, told[0], told[1], weight).log_odds(self.raw[out]), self.won[out])
+            for way in (_fit_line(*told, weight), Calibrator(curve=fit(*told, weight)))
+        )
+        return line - curve
+
+
+def _surely(rows: _Rows, gain: Floats) -> float:
+    """The mean gain of a lead, less a standard error."""
+    by_lead = np.bincount(rows.lead, weights=gain if rows.weight is None else gain * rows.weight)
+    return float(by_lead.mean() - by_lead.std() / np.sqrt(len(by_lead)))
 
 
 def _with_intercept(found: Calibrator, raw: Floats, won: Floats, weight: Floats | None) -> Calibrator:
@@ -215,8 +228,3 @@ def _with_intercept(found: Calibrator, raw: Floats, won: Floats, weight: Floats 
     flat = np.zeros(len(raw), dtype=np.int64)
     _, (intercept,) = fit_terms(np.zeros((len(raw), 0)), won, flat, offset=found.log_odds(raw), weight=weight)
     return found.moved(float(intercept))
-
-
-def _beta_terms(raw: Floats) -> Floats:
-    """``ln p`` and ``-ln(1 - p)`` of raw chances, shape (rows, 2); their sum is the raw log-odds."""
-    return np.stack([-np.logaddexp(0, -raw), np.logaddexp(0, raw)], axis=-1)

@@ -39,6 +39,7 @@ Integers = npt.NDArray[np.int64]
 Metric = Callable[[Floats, Floats, Floats], float]
 
 TOP_SHARES = (0.05, 0.10, 0.20)
+_PROMISED_IN_A_BIN = 5
 
 
 def log_loss(won: Floats, p: Floats, weight: Floats) -> float:
@@ -221,7 +222,10 @@ def perfect_calibration_error(p: Floats, lead: Integers, *, seed: int, draws: in
 def reliability(
     won: Floats, p: Floats, lead: Integers, resampler: Resampler, *, bins: int = 10
 ) -> list[dict[str, float]]:
-    """Promised against realised rates in bins of equal size, for the report.
+    """Promised against realised rates in bins that were promised equally many wins, for the report.
+
+    Where few leads win, bins of equal size would put nine tenths of them far below any threshold, and what becomes of
+    the best leads would vanish in the last one. A bin is promised five wins at least.
 
     Returns
     -------
@@ -229,7 +233,11 @@ def reliability(
         ``promised``, ``won``, ``low``, ``high`` (0..1), ``snapshots`` and ``leads`` of each bin.
     """
     rows = []
-    for part in np.array_split(np.argsort(p, kind="stable"), min(bins, max(len(p) // 20, 1))):
+    order = np.argsort(p, kind="stable")
+    promised = np.cumsum(p[order])
+    bins = int(np.clip(promised[-1] // _PROMISED_IN_A_BIN, 1, bins))
+    borders = np.searchsorted(promised, promised[-1] * np.arange(1, bins) / bins)
+    for part in (part for part in np.split(order, borders) if len(part)):
         inside = np.zeros(len(p))
         inside[part] = 1.0
         leads = len(np.unique(lead[part]))

@@ -35,7 +35,7 @@ Flags = npt.NDArray[np.bool_]
 Signs = npt.NDArray[np.int8]
 
 # Trees need more winning leads than a logistic regression before they help (docs/decisions/005).
-MIN_WINS_FOR_TREES = 200
+MIN_WINS_FOR_TREES = 100
 _PATIENCE = 30
 # In log loss per unit of squared distance; half a thousandth at the ends.
 _PULL_TO_HALF = 2e-3

@@ -59,9 +59,8 @@ class Tested:
         Chance as it would have been given then: blended and calibrated on what was known at the origin.
     baselines : dict of str to ndarray, each of shape (n,)
         Chances given by simpler rules learned from the same rows.
-    settled : ndarray of float64, shape (n,)
-        Chance on the scale of the shipped model (its weight and calibrator); NaN where it would have been learned from
-        in a training without refit.
+    own : ndarray of bool, shape (n,)
+        Rows that speak for the shipped model: all of them, but without refit only those that it predicted itself.
     alike : ndarray of float64, shape (n,), optional
         ``p`` as it would be if all segments shared one intercept, where they do not.
     """
@@ -72,7 +71,7 @@ class Tested:
     bagged: Floats
     p: Floats
     baselines: dict[str, Floats]
-    settled: Floats
+    own: Flags
     alike: Floats | None = None
 
 
@@ -160,8 +159,7 @@ def _train_frozen(
 
 
 def _shipped(features: FeatureSet, fitted: Fitted, settled: Settled, tested: Tested) -> Training:
-    unseen = np.isfinite(tested.settled)
-    reference = np.quantile(tested.settled[unseen], np.linspace(0, 1, _REFERENCE_QUANTILES))
+    reference = np.quantile(tested.p[tested.own], np.linspace(0, 1, _REFERENCE_QUANTILES))
     blend = Blend(fitted.blend.logistic, fitted.blend.trees, settled.share)
     newcomers = tuple(rule.moved(settled.level.applied) for rule in fitted.newcomers)
     model = Model(features, fitted.encoder, blend, settled.calibrator, reference, newcomers, settled.segments)
@@ -295,7 +293,7 @@ def _pool(rows: Rows, scored: Sequence[Scored], settled: Settled, recipe: Recipe
         alike.append(replace(then, segments=Segments()).probability(s))
         alone = settle(rows, s.fitted, teachers, recipe=recipe, share=0.0)
         logistic.append(alone.calibrator.probability(s.halves.straight))
-        own.append(settled.probability(s) if ships or not frozen else np.full(len(s.row), np.nan))
+        own.append(np.full(len(s.row), ships or not frozen))
     return Tested(
         row=np.concatenate([s.row for s in scored]),
         part=np.concatenate([np.full(len(s.row), s.round.part) for s in scored]),
@@ -306,6 +304,6 @@ def _pool(rows: Rows, scored: Sequence[Scored], settled: Settled, recipe: Recipe
             "base rate": np.concatenate([np.full(len(s.row), s.base) for s in scored]),
             "logistic regression": np.concatenate(logistic),
         },
-        settled=np.concatenate(own),
+        own=np.concatenate(own),
         alike=np.concatenate(alike) if recipe.segment else None,
     )

@@ -51,7 +51,7 @@ def log_training(
     name: str,
     params: Mapping[str, Any],
     metrics: Mapping[str, float],
-    figures: Mapping[str, bytes],
+    figures: Mapping[str, str],
     texts: Mapping[str, str],
     signature_inputs: Sequence[tuple[str, Literal["double", "string"]]],
     registered: str = EXPERIMENT,
@@ -74,8 +74,8 @@ def log_training(
         Settings; written as text.
     metrics : mapping of str to float
         Results.
-    figures : mapping of str to bytes
-        PNG images by name, with or without the suffix.
+    figures : mapping of str to str
+        Pictures by file name, for example ``ladder.svg``.
     texts : mapping of str to str
         Files by name, for example ``report.html``.
     signature_inputs : sequence of (name, type)
@@ -245,15 +245,15 @@ def _log_numbers(params: Mapping[str, Any], metrics: Mapping[str, float]) -> Non
         mlflow.log_metrics(some_numbers)
 
 
-def _log_files(figures: Mapping[str, bytes], texts: Mapping[str, str]) -> None:
+def _log_files(figures: Mapping[str, str], texts: Mapping[str, str]) -> None:
     import mlflow
 
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "figures").mkdir()
-        for name, image in figures.items():
-            (Path(folder) / "figures" / f"{_file(name).removesuffix('.png')}.png").write_bytes(image)
-        for name, text in texts.items():
-            (Path(folder) / _file(name)).write_text(text, encoding="utf-8", newline="\n")
+        files = {f"figures/{_file(name)}": picture for name, picture in figures.items()}
+        files |= {_file(name): text for name, text in texts.items()}
+        for name, text in files.items():
+            (Path(folder) / name).write_text(text, encoding="utf-8", newline="\n")
         mlflow.log_artifacts(folder)
 
 

@@ -115,7 +115,7 @@ def preceded(
     row : ndarray of int64, shape (n,)
         Tested rows.
     p : ndarray of float64, shape (n,)
-        Their chances on the scale of the shipped model.
+        Their chances, as they would have been given then.
     features : FeatureSet
     threshold : float
     labels : mapping of str to str

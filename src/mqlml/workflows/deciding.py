@@ -172,8 +172,7 @@ def _volume(
         return None
     when = rows.when[tested.row]
     weeks = max(float(np.ptp(when)) / (7 * DAY), 1.0)
-    # Chances on the scale of the shipped model, which is the threshold's; where there are none, no lead crosses.
-    obeying, ignoring = (np.nan_to_num(t.settled) >= threshold for t in (tested, free))
+    obeying, ignoring = (t.own & (t.p >= threshold) for t in (tested, free))
     return volume(rows.lead[tested.row], obeying, ignoring, resampler, weeks=weeks).to_dict()
 
 

@@ -196,12 +196,12 @@ def _nurture(
         threshold=policy.threshold,
         labels=labels,
     )
-    own = np.isfinite(tested.settled)
+    own = tested.own
     before = preceded(
         learned.table,
         rows,
         tested.row[own],
-        tested.settled[own],
+        tested.p[own],
         learned.looked_at,
         threshold=policy.threshold,
         labels=labels,
@@ -212,8 +212,8 @@ def _nurture(
 def _scorecard(learned: Learned, config: Config) -> dict[str, Any]:
     """The points scorecard that stands for the model in tools that cannot run it."""
     rows, tested, model = learned.rows, learned.training.tested, learned.training.model
-    own = np.isfinite(tested.settled)
-    row, p, part = tested.row[own], tested.settled[own], tested.part[own]
+    own = tested.own
+    row, p, part = tested.row[own], tested.p[own], tested.part[own]
     held_out, where = part == part[-1], "the newest that were tested"
     if held_out.all():
         held_out, where = rows.group[row] % 4 == 0, "a quarter of the accounts"

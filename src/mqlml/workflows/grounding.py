@@ -62,7 +62,7 @@ def gather(
         Rules decide every snapshot: there is nobody to set a threshold for.
     """
     tested = training.tested
-    own = np.isfinite(tested.settled)
+    own = tested.own.copy()
     ruled = under_rules(config, opened.history, opened.people, rows.lead[tested.row[own]], rows.at[tested.row[own]])
     if ruled.row.all():
         raise GateClosed(
@@ -71,7 +71,7 @@ def gather(
             + ", ".join(f"'{name}' {n:,}" for name, n in ruled.by_rule.items()),
         )
     own[own] = ~ruled.row
-    row, p = tested.row[own], tested.settled[own]
+    row, p = tested.row[own], tested.p[own]
     value = win_values(opened.history, config, rows, until=opened.moment)
     worths = _worths(config, rows, plan, table, training, value)
     more = followed(opened.history, config, rows, until=opened.moment)

@@ -46,10 +46,10 @@ def _sensitive(learned: Learned, config: Config) -> list[dict[str, Any]]:
     if not names:
         return []
     rows, tested, policy = learned.rows, learned.training.tested, learned.policy
-    own = np.flatnonzero(np.isfinite(tested.settled))
+    own = np.flatnonzero(tested.own)
     own = own[np.lexsort((rows.when[tested.row[own]], rows.lead[tested.row[own]]))]
     row = tested.row[own]
-    mql = policy.mqls(tested.settled[own], row, policy.values(learned.table.take(pa.array(row))))
+    mql = policy.mqls(tested.p[own], row, policy.values(learned.table.take(pa.array(row))))
     seen = Watched(rows.lead[row], rows.group[row], tested.p[own], rows.won[row], np.asarray(mql, dtype=bool))
     attributes = learned.opened.history.attributes
     # Only leads that were tested are grouped, so that no value of few of them stands alone.

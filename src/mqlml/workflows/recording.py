@@ -10,17 +10,18 @@ from mqlml.errors import EngineError
 from mqlml.operation.bundle import read_bundle, read_json
 from mqlml.operation.origin import fingerprints, git_state
 from mqlml.review.criteria import Criteria
-from mqlml.review.report import figures, model_card
+from mqlml.review.report import model_card
 
 if TYPE_CHECKING:
     from mqlml.config import Config
     from mqlml.learning.model import Model
+    from mqlml.review.report.figure import Figure
 
 __all__ = ["record_training"]
 
 
 def record_training(
-    config: Config, bundle: Path, summary: Mapping[str, Any], model: Model, page: str
+    config: Config, bundle: Path, summary: Mapping[str, Any], model: Model, page: str, charts: Mapping[str, Figure]
 ) -> tuple[str | None, list[str]]:
     """Log a training as a run; it is not lost because its record could not be made.
 
@@ -41,7 +42,7 @@ def record_training(
             name=bundle.name,
             params={**_params(summary), **{f"data.{k}.sha256": v["sha256"] for k, v in data.items()}},
             metrics=_metrics(summary),
-            figures=figures(summary),
+            figures={f"{name}.svg": figure.picture() for name, figure in charts.items()},
             texts={
                 "report.html": page,
                 "model_card.md": model_card(summary),

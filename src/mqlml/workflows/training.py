@@ -23,7 +23,7 @@ from mqlml.operation.aliases import follow_standing
 from mqlml.operation.bundle import write_bundle
 from mqlml.operation.promotion import set_challenger
 from mqlml.operation.registry import adopt_first, champion
-from mqlml.review.report import render_report
+from mqlml.review.report import figures, render_report
 from mqlml.tape.engine import LocalEngine
 from mqlml.workflows.deciding import read_decisions, tests_to_weigh, weigh
 from mqlml.workflows.describing import Learned, describe
@@ -208,13 +208,14 @@ def _publish(
     set_challenger(models, bundle.name)
     in_use = champion(models)
     full = as_told(summary, models, bundle)
-    page = render_report(full)
+    charts = figures(full)
+    page = render_report(full, charts)
     write_text(report_path(bundle), page)
     notes = list(summary["notes"])
     if adopted:
         notes.append("This is the first bundle: it is in use from now on, marked unreviewed until people have read it.")
     progress.begin("Recording in MLflow")
-    run_id, said = record_training(config, bundle, full, model, page)
+    run_id, said = record_training(config, bundle, full, model, page, charts)
     notes += said
     if run_id is not None:
         notes += follow_standing(config)

@@ -35,8 +35,8 @@ Row = Mapping[str, Any]
 _MOST_WEEKS = 78
 
 
-def figures(summary: Mapping[str, Any]) -> dict[str, bytes]:
-    """Draw every chart of the report as a picture.
+def figures(summary: Mapping[str, Any]) -> dict[str, Figure]:
+    """Build every chart of the report; each is drawn when first asked for, and once.
 
     Parameters
     ----------
@@ -45,10 +45,10 @@ def figures(summary: Mapping[str, Any]) -> dict[str, bytes]:
 
     Returns
     -------
-    dict of str to bytes
-        PNG by file name; charts whose numbers were not measured are left out.
+    dict of str to Figure
+        By name; charts whose numbers were not measured are left out.
     """
-    return {f"{name}.png": figure.png() for name, figure in all_figures(tidy(summary)).items()}
+    return all_figures(tidy(summary))
 
 
 def all_figures(summary: Mapping[str, Any]) -> dict[str, Figure]:

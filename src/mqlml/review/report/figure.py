@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import altair as alt
 import vl_convert
 from altair.utils.schemapi import debug_mode
 
-from mqlml.review.report.svg import PALETTE, themed
+from mqlml.review.report.svg import PALETTE, standing_alone, themed
 
 WIDE, NARROW = 832, 340
 SMALL_PRINT = 12
-_PICTURE = 520
 _CONFIG: dict[str, Any] = {
     "font": "sans-serif",
     "view": {"stroke": None},
@@ -76,8 +75,9 @@ class Figure:
         with debug_mode(arg=False):
             return self.draw(width)
 
+    @cached_property
     def svg(self) -> list[str]:
-        """Draw as inline SVG, one a width."""
+        """Drawings as inline SVG, one a width."""
         kinds = ("only",) if len(self.widths) == 1 else ("wide", "narrow")
         said = f"{self.title}. {self.alt}"
         return [
@@ -85,16 +85,9 @@ class Figure:
             for kind, width in zip(kinds, self.widths, strict=True)
         ]
 
-    def png(self) -> bytes:
-        """Draw as a picture that stands alone: message and sentence above the chart, twice the pixels."""
-        width = max(self.widths[0], _PICTURE)
-        message, words = textwrap.wrap(self.title, width // 8), textwrap.wrap(self.sentence, width // 7)
-        title = {"text": message, "subtitle": words, "fontSize": 15, "subtitleFontSize": SMALL_PRINT}
-        spec = {**self.spec(width), "title": title, "background": "#ffffff", "padding": 16}
-        # The height includes the title, which would otherwise be taken from the chart.
-        spec["height"] += 19 * len(message) + 16 * len(words) + 46
-        picture: bytes = vl_convert.vegalite_to_png(spec, scale=2, allowed_base_urls=[])
-        return picture
+    def picture(self) -> str:
+        """The widest drawing as an SVG that stands alone: message and sentence above the chart."""
+        return standing_alone(self.svg[0], title=self.title, sentence=self.sentence)
 
 
 def _drawn(spec: Spec) -> str:

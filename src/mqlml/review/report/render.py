@@ -37,7 +37,7 @@ _CHANGED = {"capacity_per_week": "Capacity", "cost": "Cost", "value": "Value"}
 _MOST_ROWS = 200
 
 
-def render_report(summary: Mapping[str, Any]) -> str:
+def render_report(summary: Mapping[str, Any], charts: Mapping[str, Figure] | None = None) -> str:
     """Write the report.
 
     Parameters
@@ -45,6 +45,8 @@ def render_report(summary: Mapping[str, Any]) -> str:
     summary : mapping
         The training's summary as plain JSON; rates are 0..1. Every key but ``title`` and ``model_version`` may be
         absent or null and is then shown as "not measured".
+    charts : mapping of str to Figure, optional
+        Those of this summary, where they are needed elsewhere too.
 
     Returns
     -------
@@ -54,7 +56,7 @@ def render_report(summary: Mapping[str, Any]) -> str:
     tidy = words.tidy(summary)
     # A decision names its criterion exactly, however long or strange the name is.
     exact = [json.dumps(str(driver.get("criterion", ""))) for driver in summary.get("drivers") or []]
-    return fill_page("report.html.j2", script="report.js", s=tidy, exact=exact, **_view(tidy))
+    return fill_page("report.html.j2", script="report.js", s=tidy, exact=exact, **_view(tidy, charts))
 
 
 def fill_page(template: str, *, script: str | None = None, **values: Any) -> str:
@@ -79,7 +81,7 @@ def fill_page(template: str, *, script: str | None = None, **values: Any) -> str
 
 def drawn(figure: Figure) -> tuple[Figure, list[Markup]]:
     """A chart with its drawings as markup, as the macros show it."""
-    return figure, [Markup(svg) for svg in figure.svg()]  # noqa: S704 - cleaned by svg.themed
+    return figure, [Markup(svg) for svg in figure.svg]  # noqa: S704 - cleaned by svg.themed
 
 
 def _digest(text: str) -> str:
@@ -87,9 +89,9 @@ def _digest(text: str) -> str:
     return base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
 
 
-def _view(summary: Mapping[str, Any]) -> dict[str, Any]:
+def _view(summary: Mapping[str, Any], charts: Mapping[str, Figure] | None) -> dict[str, Any]:
     verdict = words.part(summary, "verdict")
-    figures = all_figures(summary)
+    figures = all_figures(summary) if charts is None else charts
     return {
         "figures": {name: drawn(figure) for name, figure in figures.items()},
         "verdict_tone": _VERDICTS.get(str(verdict.get("code")), ("unknown", "Not judged"))[0],

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+import textwrap
 import xml.etree.ElementTree as ET
+from html import escape
 
 PALETTE = {
     "ink": "#1b2733",
@@ -24,6 +26,7 @@ _ATTRIBUTES = frozenset(
         "stroke-miterlimit", "text-anchor", "font-size", "font-weight", "clip-path", "id", "r", "cx", "cy",
     )
 )  # fmt: skip
+_LEAST_WIDTH, _MARGIN = 520, 16
 _TENTHS = re.compile(r"-?\d+\.\d{2,}(?:e-?\d+)?")
 
 
@@ -51,6 +54,34 @@ def themed(drawn: str, *, name: str, kind: str, alt: str) -> str:
     _clean(root, name, ids)
     root.attrib.update({"class": f"chart {kind}", "role": "img", "aria-label": alt})
     return ET.tostring(root, encoding="unicode")
+
+
+def standing_alone(inline: str, *, title: str, sentence: str) -> str:
+    """Turn an inline SVG into a file that any viewer opens, with message and sentence above the drawing.
+
+    Parameters
+    ----------
+    inline : str
+        As `themed` gives it.
+    title, sentence : str
+        Plain text.
+    """
+    root = ET.fromstring(inline)  # noqa: S314 - as above
+    across, down = (float(number) for number in root.get("viewBox", "0 0 0 0").split()[2:])
+    width = max(across, _LEAST_WIDTH) + 2 * _MARGIN
+    rows = [(15, "bold", "ink", line) for line in textwrap.wrap(title, int(width // 9))]
+    rows += [(12, "normal", "soft", line) for line in textwrap.wrap(sentence, int(width // 7))]
+    bottom, said = float(_MARGIN), []
+    for size, weight, role, line in rows:
+        bottom += 1.3 * size
+        place = f'x="{_MARGIN}" y="{bottom:.1f}" font-size="{size}" font-weight="{weight}" fill="{PALETTE[role]}"'
+        said.append(f"<text {place}>{escape(line)}</text>")
+    root.attrib |= {"x": f"{_MARGIN}", "y": f"{bottom + _MARGIN:.1f}", "width": f"{across:g}", "height": f"{down:g}"}
+    extent = f'width="{width:g}" height="{bottom + down + 2 * _MARGIN:g}"'
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" {extent} font-family="sans-serif">'
+        f'<rect width="100%" height="100%" fill="#ffffff"/>{"".join(said)}{ET.tostring(root, encoding="unicode")}</svg>'
+    )
 
 
 def _clean(element: ET.Element, name: str, ids: dict[str, str]) -> None:

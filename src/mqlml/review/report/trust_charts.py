@@ -50,8 +50,8 @@ def reliability(summary: Mapping[str, Any]) -> Figure | None:
     return Figure(
         name="reliability",
         title=f"{said}: promises kept in {kept} of {len(groups)} groups" if any(ranges) else said,
-        sentence="Tested leads in groups from the lowest to the highest promise: a point on the dotted line is a "
-        "promise kept exactly, the upright bar is where the true share likely lies.",
+        sentence="Tested leads in groups from the lowest to the highest promise, each promised about as many wins: a "
+        "point on the dotted line is a promise kept exactly, the upright bar is where the true share likely lies.",
         alt="Scatter chart. Across: promised chance to win; up: share that won, with ranges; a dotted line marks "
         "where both are equal.",
         columns=("Promised", "Won", "Likely between", "Snapshots", "Leads"),
