@@ -27,7 +27,8 @@ def test_leave_out_features_when_wins_are_few_then_it_says_why_not() -> None:
     same, found, told = leave_out_features(ready, configured(model={"select": True}), RECIPE, Criteria(), Counted())
     assert same is ready
     assert found is None
-    assert told[0].startswith("Fewer features were not tried: too few")
+    assert told[0].startswith("Fewer features were not tried: before the first window")
+    assert "too few won leads" in told[0]
 
 
 def test_leave_out_features_when_tried_then_the_features_are_as_it_says() -> None:

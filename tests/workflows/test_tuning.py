@@ -50,7 +50,7 @@ def test_tune_trees_when_wins_are_few_then_it_says_why_not() -> None:
     found, told = tune_trees(ready, configured(model={"tune": 2}), RECIPE, Counted())
     assert found is None
     (note,) = told
-    assert note.startswith("Not tuned: too few")
+    assert note.startswith("Not tuned: before the first window whose figures are reported there are too few won leads")
 
 
 def test_tune_trees_when_not_asked_for_then_nothing_is_done() -> None:

@@ -87,8 +87,10 @@ def inner_tests(table: pa.Table, rows: Rows, plan: Plan, *, seed: int) -> InnerT
     if not 0 < rows.winning_leads() < len(np.unique(rows.lead)):
         return TOO_FEW
     inner = plan_windows(rows, origins=_WINDOWS, seed=seed)
+    if inner.mode != "forward":
+        return f"before the first window whose figures are reported {inner.why}"
     last = inner.rounds[-1].origin
-    if inner.mode != "forward" or last == inner.rounds[0].origin:
+    if last == inner.rounds[0].origin:
         return TOO_FEW
     early = tuple(r for r in inner.rounds if r.origin != last)
     return InnerTests(table, rows, early, tuple(r for r in inner.rounds if r.origin == last))
