@@ -44,9 +44,12 @@ LONG = ("training", "real_data", "engine")
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the files with long tests first, so that no worker is left with one while the others are done."""
+    """Put the longest files first, so that no worker is left with one of them while the others are done.
+
+    Those with whole trainings are long; longest are those of notebooks and documentation, which lie beside this file.
+    """
     long = {item.path for item in items if any(item.get_closest_marker(name) for name in LONG)}
-    items.sort(key=lambda item: item.path not in long)
+    items.sort(key=lambda item: (item.path not in long, item.path.parent != ROOT / "tests"))
 
 
 @pytest.fixture(scope="session")

@@ -71,7 +71,7 @@ def hostile() -> str:
 @pytest.fixture
 def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leave the drawing out, which takes most of the time."""
-    monkeypatch.setattr(Figure, "svg", lambda self: [""] * len(self.widths))
+    monkeypatch.setattr(Figure, "svg", property(lambda self: [""] * len(self.widths)))
 
 
 @pytest.mark.parametrize(
