@@ -119,8 +119,12 @@ def test_promote_when_it_promises_too_much_then_stopped_and_force_is_recorded(fr
 
 
 def test_compare_when_an_earlier_list_is_given_then_every_candidate_has_its_causes(fresh: Path, run: Run) -> None:
-    challenger(fresh, shift=1.0)
+    new = challenger(fresh, shift=1.0)
     settings = fresh / "mqlml.toml"
+    # With few places the same leads take them, whatever the level of the chances.
+    rule = ("--floor", "0.2", "--without", "capacity_per_week", "--set", "--author", "Ana", "--reason", "a trial")
+    for model in (champion(fresh), new):
+        assert run("threshold", "--config", settings, "--model", model, *rule).code == 0
     for as_of, name in (("2026-06-23", "earlier"), (LATER, "today")):
         more = ("--previous", fresh / "earlier.parquet") if name == "today" else ()
         assert run("score", "--config", settings, "--as-of", as_of, "--out", fresh / f"{name}.parquet", *more).code == 0
