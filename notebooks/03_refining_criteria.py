@@ -17,7 +17,7 @@ from mqlml.workflows.carding import scorecard
 from mqlml.workflows.training import train
 
 folder = Path(tempfile.mkdtemp())
-write_sample(folder, leads=1_500, seed=0)
+write_sample(folder, leads=1_000, seed=0)
 settings = folder / "mqlml.toml"
 small = "\n[model]\nbags = 2\norigins = 1\n[features]\nwindows_days = [30]\n"
 settings.write_text(settings.read_text() + small)

@@ -168,7 +168,7 @@ class Choosing:
                 f"week{'' if weeks == 1 else 's'} of work; [policy] backlog_per_week releases more."
             )
         for why, count in counts["held_back"].items():
-            yield f"{count:,} leads above the line are held back: {why}."
+            yield f"{count:,} lead{' is' if count == 1 else 's are'} held back above the line: {why}."
         if counts["without_team"]:
             names = ", ".join(f"'{name}' ({n:,})" for name, n in counts["without_team"].items())
             yield (
