@@ -40,7 +40,8 @@ if TYPE_CHECKING:
 
 __all__ = ["ScoreResult", "score"]
 
-_LEADS_AT_A_TIME = 200_000
+# Each time anew the events are read; reasons need a multiple of a lead's features in memory.
+_LEADS_AT_A_TIME, _SCORED_AT_A_TIME = 200_000, 25_000
 
 
 @dataclass(frozen=True)
@@ -124,7 +125,7 @@ def score(
             manifest["collected"] = {"changes": collected["rows"]}  # so far, so that a run repeated says the same
             manifest["notes"] += collected["notes"]
         wanted = reasons or contributions is not None or config.policy.min_fit is not None
-        progress.begin("Scoring", -(-max(len(lead), 1) // _LEADS_AT_A_TIME))
+        progress.begin("Scoring", -(-max(len(lead), 1) // _SCORED_AT_A_TIME))
         run = _Run(scorer, opened, lead, choosing, wanted, contributions is not None, manifest, progress, handing)
         with table_writer(contributions, CONTRIBUTIONS) if contributions else nullcontext() as add:
             write_scores(run.batches(add), SCORES, out, manifest=manifest)
@@ -212,7 +213,7 @@ class _Run:
                 yield from self._elsewhere(tape, self.opened.moment)
             return
         for start in range(0, len(self.lead), _LEADS_AT_A_TIME):
-            yield self._score(self.lead[start : start + _LEADS_AT_A_TIME])
+            yield from self._score(self.lead[start : start + _LEADS_AT_A_TIME])
 
     def _elsewhere(self, tape: RemoteTape, moment: int) -> Iterator[Scored]:
         """Scores made where the features are; they come back in the order of the leads."""
@@ -232,9 +233,11 @@ class _Run:
         moment = NEVER if self.opened.moment is None else self.opened.moment
         return mark_table(self.opened.people, lead, np.full(len(lead), moment, dtype=np.int64))
 
-    def _score(self, lead: np.ndarray[Any, np.dtype[np.int64]]) -> Scored:
+    def _score(self, lead: np.ndarray[Any, np.dtype[np.int64]]) -> Iterator[Scored]:
         table = build_features(self.opened.history, self._marks(lead), self.scorer.model.features, tally=self.tally)
-        return self.scorer.score(table, as_of=self.opened.moment, reasons=self.reasons)
+        for start in range(0, table.num_rows, _SCORED_AT_A_TIME):
+            part = table.slice(start, _SCORED_AT_A_TIME)
+            yield self.scorer.score(part, as_of=self.opened.moment, reasons=self.reasons)
 
     def _count(self, scores: pa.Table) -> None:
         for tier in ("hot", "mql", "nurture", "cold"):
