@@ -105,7 +105,7 @@ def test_report_when_used_with_the_keyboard_then_skips_to_the_decision_and_opens
     tab.keyboard.press("Tab")
     assert tab.evaluate("document.activeElement.textContent") == "Skip to the decision"
     tab.keyboard.press("Enter")
-    assert tab.url.endswith("#decision")
+    tab.wait_for_url("**#decision")
     tab.locator("#reliability summary").focus()
     tab.keyboard.press("Enter")
     assert tab.locator("#reliability table").is_visible()

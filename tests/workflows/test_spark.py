@@ -40,6 +40,7 @@ def test_score_when_spark_does_it_then_every_file_is_the_same(spark: Any, copy: 
     assert set(pq.read_table(copy / "there.parquet")["change"].to_pylist()) >= {"none", "leaves"}
 
 
+@pytest.mark.slow
 def test_score_when_nobody_asks_why_then_reasons_are_empty_in_both(spark: Any, copy: Path, run: Run) -> None:
     for name, options in (("here", []), ("there", SPARK)):
         asked = ["--as-of", AS_OF, "--no-reasons", "--out", copy / f"{name}.csv", *options]
