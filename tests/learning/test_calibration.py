@@ -105,7 +105,7 @@ def test_fit_calibrator_when_the_truth_is_a_line_then_auto_keeps_the_line() -> N
     assert fit_calibrator(raw, won, lead=lead).kind == "line"
 
 
-def test_fit_calibrator_when_the_truth_is_bent_then_auto_finds_the_bend_with_a_hundred_wins_and_not_before() -> None:
+def test_fit_calibrator_when_the_truth_is_bent_then_auto_finds_the_bend_but_none_below_a_hundred_wins() -> None:
     raw, won, lead = bent(20_000, seed=10)
     found = fit_calibrator(raw, won, lead=lead)
     assert found.curve is not None
