@@ -94,6 +94,25 @@ def test_publish_when_disk_fails_then_engine_error_and_old_bytes(
     assert left_in(tmp_path) == ["model.bin"]
 
 
+@pytest.mark.parametrize("groups", [1, 3])
+def test_stream_when_the_disk_is_full_then_engine_error_and_old_file_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, groups: int
+) -> None:
+    target = tmp_path / "rows.parquet"
+    writing.write_table(some_rows(3), target)
+    before = target.read_bytes()
+
+    def no_space(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(writing, "ROWS_PER_GROUP", 10)
+    monkeypatch.setattr(pq.ParquetWriter, "write_table", no_space)
+    with pytest.raises(EngineError, match=r"rows\.parquet: No space left on device"):
+        writing.write_table(some_rows(10 * groups), target)
+    assert target.read_bytes() == before
+    assert left_in(tmp_path) == ["rows.parquet"]
+
+
 def test_stream_when_a_later_piece_fails_then_old_file_stays(tmp_path: Path) -> None:
     target = tmp_path / "rows.parquet"
     writing.write_table(some_rows(3), target)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import uuid
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -61,7 +62,7 @@ def publish(path: Path) -> Iterator[Path]:
 def table_writer(
     path: Path, schema: pa.Schema, *, rows_per_group: int | None = None
 ) -> Iterator[Callable[[pa.Table], None]]:
-    """Publish a table that arrives in pieces; memory holds one row group.
+    """Publish a table that arrives in pieces; memory holds a row group, and another one that is being written.
 
     Parameters
     ----------
@@ -75,7 +76,8 @@ def table_writer(
     Yields
     ------
     callable
-        Takes the next piece, of any number of rows; the bytes of the file do not depend on how the rows were cut.
+        Takes the next piece, of any number of rows, whose memory must not change later; the bytes of the file do not
+        depend on how the rows were cut. A failure may show only when a later piece is handed over.
 
     Raises
     ------
@@ -173,11 +175,30 @@ class _Groups:
 @contextmanager
 def _sink(temporary: Path, schema: pa.Schema, suffix: str) -> Iterator[Callable[[pa.Table], None]]:
     if suffix == ".parquet":
-        with pq.ParquetWriter(temporary, schema, compression="zstd", use_dictionary=_repetitive(schema)) as writer:
-            yield lambda group: writer.write_table(group, row_group_size=max(group.num_rows, 1))
+        with (
+            pq.ParquetWriter(temporary, schema, compression="zstd", use_dictionary=_repetitive(schema)) as writer,
+            _behind(lambda group: writer.write_table(group, row_group_size=max(group.num_rows, 1))) as write,
+        ):
+            yield write
     else:
         with pa_csv.CSVWriter(temporary, schema) as writer:
             yield writer.write_table
+
+
+@contextmanager
+def _behind(write: Callable[[pa.Table], None]) -> Iterator[Callable[[pa.Table], None]]:
+    """Write each group in another thread while the caller makes the next one."""
+    pending: list[Future[None]] = []
+    with ThreadPoolExecutor(1, thread_name_prefix="write") as thread:
+
+        def hand_over(group: pa.Table) -> None:
+            while pending:
+                pending.pop().result()
+            pending.append(thread.submit(write, group))
+
+        yield hand_over
+        while pending:
+            pending.pop().result()
 
 
 def _repetitive(schema: pa.Schema) -> list[str]:

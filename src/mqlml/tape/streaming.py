@@ -90,8 +90,7 @@ def _groups(
     parts: Iterable[tuple[Int64, Float64]], unplayed: Int64, width: int, rows: int
 ) -> Iterator[tuple[Int64, Float64]]:
     """Cut parts of any size into groups of exactly ``rows`` rows, then the rows that nobody played."""
-    position, values = np.empty(rows, np.int64), np.empty((width, rows))
-    filled = 0
+    position, values, filled = _free(width, rows)
     for places, columns in parts:
         at = 0
         while at < places.size:
@@ -101,10 +100,15 @@ def _groups(
             filled, at = filled + take, at + take
             if filled == rows:
                 yield position, values
-                filled = 0
+                position, values, filled = _free(width, rows)
     while filled or unplayed.size:
         take = min(rows - filled, unplayed.size)
         position[filled : filled + take], unplayed = unplayed[:take], unplayed[take:]
         values[:, filled : filled + take] = np.nan
         yield position[: filled + take], values[:, : filled + take]
-        filled = 0
+        position, values, filled = _free(width, rows)
+
+
+def _free(width: int, rows: int) -> tuple[Int64, Float64, int]:
+    """Memory for another group, none of it filled: the group before is still being written."""
+    return np.empty(rows, np.int64), np.empty((width, rows)), 0
