@@ -11,8 +11,9 @@ from scipy.special import expit
 
 from mqlml.learning.encoder import Encoder, mask_levels
 from mqlml.learning.encoder_fit import fit_encoder
-from mqlml.learning.logistic import Logistic, fit_logistic
+from mqlml.learning.logistic import fit_logistic
 from mqlml.learning.newcomers import Newcomer, fit_newcomers, newcomer_rows
+from mqlml.learning.propensity import Blend, Recipe, fit_blend
 from mqlml.tape.features import Attribute, FeatureSet
 
 N = 4_000
@@ -43,25 +44,34 @@ def leads(*, demos_matter: bool, new: bool = False, seed: int = 0) -> tuple[pa.T
     return pa.table(columns), won
 
 
-def fitted(*, demos_matter: bool) -> tuple[Encoder, Logistic, tuple[Newcomer, ...]]:
+def rules_for(
+    matrix: np.ndarray,
+    won: np.ndarray,
+    encoder: Encoder,
+    *names: str,
+    strength: float = 0.3,
+    blend: Blend | None = None,
+) -> tuple[Newcomer, ...]:
+    recipe, group = Recipe(seed=0, bags=2, threads=1), np.arange(len(won))
+    blend = blend or Blend(fit_logistic(matrix, won, strength=strength, seed=0), (), 0.0)
+    return fit_newcomers(matrix, won, encoder, open_features=names, group=group, blend=blend, recipe=recipe)
+
+
+def fitted(*, demos_matter: bool) -> tuple[Newcomer, ...]:
     table, won = leads(demos_matter=demos_matter)
     encoder = fit_encoder(table, FEATURES.features, lead=np.arange(N), min_leads=20)
     matrix = encoder.transform(mask_levels(table, encoder, lead=np.arange(N), seed=0))
-    logistic = fit_logistic(matrix, won, strength=0.3, seed=0)
     names = encoder.without_others(table)
     assert names == ("lead.course",)
-    rules = fit_newcomers(
-        matrix, won, encoder, open_features=names, group=np.arange(len(won)), logistic=logistic, seed=0
-    )
-    return encoder, logistic, rules
+    return rules_for(matrix, won, encoder, *names)
 
 
 def test_fit_newcomers_when_what_was_learned_holds_for_levels_left_out_then_there_is_no_rule() -> None:
-    assert fitted(demos_matter=False)[2] == ()
+    assert fitted(demos_matter=False) == ()
 
 
 def test_fit_newcomers_when_levels_contradict_each_other_then_little_is_said_of_a_new_one() -> None:
-    _, _, rules = fitted(demos_matter=True)
+    rules = fitted(demos_matter=True)
     assert [rule.feature for rule in rules] == ["lead.course"]
     assert 0.0 <= rules[0].slope < 0.8
 
@@ -72,23 +82,31 @@ def test_fit_newcomers_when_fits_of_few_rows_are_too_bold_then_levels_are_not_bl
     encoder = fit_encoder(table, FEATURES.features, lead=np.arange(400), min_leads=5)
     noise = np.random.default_rng(1).normal(size=(400, 60))
     matrix = np.hstack([encoder.transform(table), noise])
-    logistic = fit_logistic(matrix, won, strength=30.0, seed=0)
-    group = np.arange(400)
-    assert (
-        fit_newcomers(matrix, won, encoder, open_features=("lead.course",), group=group, logistic=logistic, seed=0)
-        == ()
-    )
+    assert rules_for(matrix, won, encoder, "lead.course", strength=30.0) == ()
+
+
+def test_fit_newcomers_when_only_the_trees_carry_over_then_there_is_no_rule() -> None:
+    generator = np.random.default_rng(2)
+    course, size = generator.integers(0, 5, N), generator.normal(0, 1, N)
+    # Far from the middle is good in every course; each course adds a slope of its own, which misleads elsewhere.
+    slope = np.array([1.5, -1.5, 1.5, -1.5, 0.0])[course]
+    won = (generator.random(N) < expit(3 * (abs(size) - 0.8) + 0.3 * slope * size)).astype(float)
+    rest = {f.name: generator.uniform(0, 9, N) for f in FEATURES.features}
+    table = pa.table(rest | {"lead.course": pa.array(COURSES[course]).dictionary_encode(), "lead.size": size})
+    encoder = fit_encoder(table, FEATURES.features, lead=np.arange(N), min_leads=20)
+    matrix, lead = encoder.transform(table), np.arange(N)
+    blend, _, _ = fit_blend(matrix, won, lead=lead, group=lead, recipe=Recipe(seed=0, bags=2, threads=1))
+    assert blend.weight > 0.8
+    alone = Blend(blend.logistic, (), 0.0)
+    assert [rule.feature for rule in rules_for(matrix, won, encoder, "lead.course", blend=alone)] == ["lead.course"]
+    assert rules_for(matrix, won, encoder, "lead.course", blend=blend) == ()
 
 
 def test_fit_newcomers_when_other_was_taught_by_rare_levels_then_there_is_no_rule() -> None:
     table, won = leads(demos_matter=True)
     encoder = fit_encoder(table, FEATURES.features, lead=np.arange(N), min_leads=20)
     matrix = encoder.transform(table)
-    logistic = fit_logistic(matrix, won, strength=0.3, seed=0)
-    assert (
-        fit_newcomers(matrix, won, encoder, open_features=(), group=np.arange(len(won)), logistic=logistic, seed=0)
-        == ()
-    )
+    assert rules_for(matrix, won, encoder) == ()
 
 
 def test_fit_newcomers_when_there_are_few_levels_then_a_new_one_has_the_base_rate_in_the_models_order() -> None:
@@ -97,11 +115,7 @@ def test_fit_newcomers_when_there_are_few_levels_then_a_new_one_has_the_base_rat
     table, won = table.filter(pa.array(few)), won[few]
     encoder = fit_encoder(table, FEATURES.features, lead=np.arange(len(won)), min_leads=20)
     matrix = encoder.transform(table)
-    logistic = fit_logistic(matrix, won, strength=0.3, seed=0)
-    group = np.arange(len(won))
-    (rule,) = fit_newcomers(
-        matrix, won, encoder, open_features=("lead.course",), group=group, logistic=logistic, seed=0
-    )
+    (rule,) = rules_for(matrix, won, encoder, "lead.course")
     own = np.array([2.0, -3.0, 0.0])
     assert expit(rule.log_odds(own)) == pytest.approx(won.mean(), abs=1e-11)
     assert np.argsort(expit(rule.log_odds(own))).tolist() == [1, 2, 0]

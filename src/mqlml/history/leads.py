@@ -73,10 +73,8 @@ def read_leads(
     leads = config.leads
     mapped, taken = _map(findings, raw, config)
     _check_lists(findings, raw, config)
-    # Rules beside the model may look at columns that the model must not.
-    beside = config.policy.columns_beside
-    wider = leads.model_copy(update={"exclude": tuple(name for name in leads.exclude if name not in beside)})
-    attributes = choose_attributes(session, findings, raw, leads=wider, taken=[*taken, *outcome_columns], kinds=kinds)
+    taken = [*taken, *outcome_columns]
+    attributes = choose_attributes(session, findings, raw, leads=_wider(config), taken=taken, kinds=kinds)
     if mapped is None:
         return None
     typed = type_table(
@@ -104,6 +102,13 @@ def read_leads(
     return LeadRows(
         stored, attributes, quarantined, ordered=leads.order is not None, marked=config.policy.present_dates is not None
     )
+
+
+def _wider(config: Config) -> Leads:
+    """Rules beside the model may look at columns that the model must not."""
+    beside = config.policy.columns_beside
+    exclude = tuple(name for name in config.leads.exclude if name not in beside)
+    return config.leads.model_copy(update={"exclude": exclude})
 
 
 def finish_leads(session: Session, findings: Findings, rows: LeadRows) -> tuple[pa.Table, pa.Table]:

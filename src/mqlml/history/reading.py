@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from mqlml.config import Config, Source
     from mqlml.history.attributes import AttributeKind
     from mqlml.history.kept import Kept
+    from mqlml.history.leads import LeadRows
     from mqlml.history.remote import RemoteReader
 
 ORDER = ("leads", "outcomes", "events", "changes", "collected", "stages", "handovers", "links", "spend", "suppress")
@@ -110,15 +111,7 @@ def _read(
     raws = _open_all(session, findings, config, remote, without=() if folder is None else ("events",))
     session.harden()
     around = read_identities(session, findings, config, raws)
-    rows = None
-    if (raw := raws["leads"]) is not None:
-        taken = outcome_columns(config, raw)
-        rows = read_leads(session, findings, raw, config=config, outcome_columns=taken, kinds=kinds)
-        if rows is not None and config.handoff is not None:
-            keep_columns(session, findings, raw, config.handoff)
-    if rows is None:
-        _look_at_columns(session, findings, config, raws)
-        raise DataRefused(findings.problems)
+    rows = _read_leads(session, findings, config, raws, kinds)
     outcomes = handovers = None
     if (raw := raws["outcomes"]) is not None:
         linked = around.has_links and bool(config.outcomes.path)
@@ -146,6 +139,25 @@ def _read(
         cleanup=session.close,
         remote=remote if config.events is not None else None,
     )
+
+
+def _read_leads(
+    session: Session,
+    findings: Findings,
+    config: Config,
+    raws: Mapping[str, Raw | None],
+    kinds: Mapping[str, AttributeKind] | None,
+) -> LeadRows:
+    """Read the leads, which everything else is joined to."""
+    if (raw := raws["leads"]) is not None:
+        taken = outcome_columns(config, raw)
+        rows = read_leads(session, findings, raw, config=config, outcome_columns=taken, kinds=kinds)
+        if rows is not None:
+            if config.handoff is not None:
+                keep_columns(session, findings, raw, config.handoff)
+            return rows
+    _look_at_columns(session, findings, config, raws)
+    raise DataRefused(findings.problems)
 
 
 def _open_all(

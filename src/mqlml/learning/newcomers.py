@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -13,11 +14,12 @@ from scipy.special import logit
 
 from mqlml.learning.likelihood import fit_terms
 from mqlml.learning.logistic import fit_logistic
+from mqlml.learning.propensity import trees_raw
 from mqlml.learning.windows import group_folds
 
 if TYPE_CHECKING:
     from mqlml.learning.encoder import Encoder
-    from mqlml.learning.logistic import Logistic
+    from mqlml.learning.propensity import Blend, Recipe
 
 __all__ = ["Newcomer", "fit_newcomers", "new_to", "newcomer_rows"]
 
@@ -26,8 +28,9 @@ FloatsOrOne = TypeVar("FloatsOrOne", float, npt.NDArray[np.float64])
 Integers = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]
 
-# Levels are left out in at most five groups, from a sample: enough to see whether a slope survives, and quick.
-_GROUPS, _ROWS = 5, 3_000
+# Levels are left out in at most five groups. A few rows and the logistic half show quickly where a slope survives;
+# where it does not, the whole model is asked, on more rows: it may carry over what its half does not.
+_GROUPS, _ROWS, _MORE_ROWS = 5, 3_000, 12_000
 _LEAST_ROWS = 20
 # A slope that holds to this extent for levels left out needs no rule of its own; below the second one nothing holds.
 _HOLDS = 0.8
@@ -103,8 +106,8 @@ def fit_newcomers(
     open_features: Sequence[str],
     group: Integers,
     codes: Mapping[int, Integers] = MappingProxyType({}),
-    logistic: Logistic,
-    seed: int,
+    blend: Blend,
+    recipe: Recipe,
 ) -> tuple[Newcomer, ...]:
     """Leave out the levels of each categorical feature in turn and see what still holds.
 
@@ -120,10 +123,11 @@ def fit_newcomers(
         Accounts.
     codes : mapping of int to ndarray of int64, shape (rows,)
         Level of each row in the columns that hold rates, by place.
-    logistic : Logistic
-        The half that is fitted again without some levels, as strongly penalised; it stands for the whole model.
-    seed : int
-        Draws the rows.
+    blend : Blend
+        What was fitted on these rows; its halves are fitted again without some levels, as strongly penalised, as many
+        trees, mixed alike.
+    recipe : Recipe
+        What made it; its seed draws the rows.
 
     Returns
     -------
@@ -133,34 +137,75 @@ def fit_newcomers(
     if not open_features:
         return ()
     nothing = float(logit(won.mean()))
-    drawn = np.sort(np.random.default_rng(seed).permutation(len(won))[:_ROWS])
-    matrix, won = matrix[drawn], won[drawn]
-    fits = _Fits(matrix, won, logistic.strength, seed)
-    # Fits of a sample are bolder than the calibrated model: on accounts left out at random they show by how much.
-    slope, intercept = _line(fits.without(group_folds(group[drawn], won, folds=_GROUPS, seed=seed)), won)
+    order = np.random.default_rng(recipe.seed).permutation(len(won))
+    quick, thorough = (
+        _Look(matrix[drawn], won[drawn], group[drawn], encoder, {j: code[drawn] for j, code in codes.items()}, fits)
+        for drawn, fits in (
+            (np.sort(order[:_ROWS]), _Fits(blend, recipe, whole=False)),
+            (np.sort(order[:_MORE_ROWS]), _Fits(blend, recipe, whole=True)),
+        )
+    )
     found = []
     for name in open_features:
-        level = _groups_of_levels(_levels_of(matrix, encoder, name, codes, drawn))
-        rates = [j for j in codes if encoder.columns[j].feature == name]
         # Fewer than five levels cannot say how far another one may differ.
-        few = len(np.unique(level[level >= 0])) < _GROUPS
-        if few:
+        if quick.levels(name) < _GROUPS:
             found.append(Newcomer(name, _ORDER, nothing))
-        elif rule := _rule(name, slope * fits.without(level, unknown=rates) + intercept, won, level, nothing):
+        elif quick.rule(name, nothing) and (rule := thorough.rule(name, nothing)):
             found.append(rule)
     return tuple(found)
 
 
 @dataclass(frozen=True)
 class _Fits:
-    """Logistic regressions of the same rows, each without some."""
+    """Fits like those of a blend, on other rows: of its logistic half alone, or of the ``whole``."""
+
+    blend: Blend
+    recipe: Recipe
+    whole: bool
+
+    def raw(self, matrix: Floats, won: Floats, asked: Floats) -> Floats:
+        """Raw log-odds of the rows asked for, learned from ``matrix`` and ``won``."""
+        straight = fit_logistic(matrix, won, strength=self.blend.logistic.strength, seed=self.recipe.seed).raw(asked)
+        if not self.whole or not self.blend.trees:
+            return straight
+        rounds = round(float(np.mean([trees.num_trees() for trees in self.blend.boosters])))
+        bagged = trees_raw(matrix, won, asked, recipe=self.recipe, rounds=max(rounds, 1))
+        return (1 - self.blend.weight) * straight + self.blend.weight * bagged
+
+
+@dataclass(frozen=True)
+class _Look:
+    """Some of the rows, and what fits without some of these say of the others."""
 
     matrix: Floats
     won: Floats
-    strength: float
-    seed: int
+    group: Integers
+    encoder: Encoder
+    codes: Mapping[int, Integers]
+    fits: _Fits
 
-    def without(self, group: Integers, *, unknown: Sequence[int] = ()) -> Floats:
+    def levels(self, name: str) -> int:
+        """How many groups the levels of a feature can be left out in."""
+        group = self._groups(name)
+        return len(np.unique(group[group >= 0]))
+
+    def rule(self, name: str, nothing: float) -> Newcomer | None:
+        """What is to be said of another level of a feature; None where the model may speak."""
+        group = self._groups(name)
+        rates = [j for j in self.codes if self.encoder.columns[j].feature == name]
+        slope, intercept = self._line
+        return _rule(name, slope * self._without(group, unknown=rates) + intercept, self.won, group, nothing)
+
+    @cached_property
+    def _line(self) -> tuple[float, float]:
+        """Fits of a sample are bolder than the calibrated model: accounts left out at random show by how much."""
+        folds = group_folds(self.group, self.won, folds=_GROUPS, seed=self.fits.recipe.seed)
+        return _line(self._without(folds), self.won)
+
+    def _groups(self, name: str) -> Integers:
+        return _groups_of_levels(_levels_of(self.matrix, self.encoder, name, self.codes))
+
+    def _without(self, group: Integers, *, unknown: Sequence[int] = ()) -> Floats:
         """Raw log-odds of each row from a fit without its group; NaN outside groups and where nothing can be told.
 
         Columns that are ``unknown`` of rows left out read 0 there: a level never seen has no rate.
@@ -170,10 +215,9 @@ class _Fits:
             out = group == g
             rest = self.won[~out]
             if min(out.sum(), len(rest)) >= _LEAST_ROWS and rest.min() < rest.max():
-                learned = fit_logistic(self.matrix[~out], rest, strength=self.strength, seed=self.seed)
                 told = self.matrix[out]
                 told[:, unknown] = 0.0
-                raw[out] = learned.raw(told)
+                raw[out] = self.fits.raw(self.matrix[~out], rest, told)
         return raw
 
 
@@ -214,12 +258,12 @@ def _expected_slope(raw: Floats, won: Floats, group: Integers) -> float:
     return min(best**3 / (best**2 + variance + _NOTHING), 1.0)
 
 
-def _levels_of(matrix: Floats, encoder: Encoder, name: str, codes: Mapping[int, Integers], drawn: Integers) -> Integers:
+def _levels_of(matrix: Floats, encoder: Encoder, name: str, codes: Mapping[int, Integers]) -> Integers:
     """Code of each row's level of a feature, -1 for none of its own."""
     found = np.full(len(matrix), -1)
     for j, column in enumerate(encoder.columns):
         if column.feature == name and column.kind == "rate":
-            return codes[j][drawn]
+            return codes[j]
         if column.feature == name and column.kind == "level" and column.view is None:
             found[matrix[:, j] > 0] = j
     return np.unique(np.r_[-1, found], return_inverse=True)[1][1:] - 1

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from mqlml.learning.calibration import Method
 
-__all__ = ["Blend", "Halves", "Recipe", "best_weight", "fit_blend", "fit_trees"]
+__all__ = ["Blend", "Halves", "Recipe", "best_weight", "fit_blend", "fit_trees", "trees_raw"]
 
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
@@ -72,6 +72,10 @@ class Recipe:
     newcomers: bool = True
     segment: str | None = None
     trees: Hyperparameters = field(default_factory=Hyperparameters)
+
+    def of_leads(self, lead: Integers) -> Recipe:
+        """The same for rows of these leads."""
+        return replace(self, leads_per_row=len(np.unique(lead)) / len(lead))
 
     def tree_parameters(self, bag: int) -> dict[str, Any]:
         """LightGBM parameters of one bag: small, shrunken trees, the same result on any number of threads."""
@@ -204,7 +208,7 @@ def fit_blend(
         calibrator where there are too few leads of one outcome to estimate one freely.
     """
     wins = len(np.unique(lead[won > 0]))
-    recipe = replace(recipe, leads_per_row=len(np.unique(lead)) / len(lead))
+    recipe = recipe.of_leads(lead)
     folds = group_folds(group, won, folds=recipe.bags, seed=recipe.seed)
     if not _both_outcomes(won, folds):
         nothing, flat = Blend(_base_rate(won, matrix.shape[1], weight), (), 0.0), np.zeros(len(won))
@@ -262,6 +266,13 @@ def fit_trees(
         trees.append(text)
         step()
     return tuple(trees), bagged
+
+
+def trees_raw(matrix: Floats, won: Floats, asked: Floats, *, recipe: Recipe, rounds: int) -> Floats:
+    """Raw scores of other rows, shape (rows,), from so many trees fitted on all of these."""
+    lightgbm, parameters = _lightgbm(), recipe.tree_parameters(0)
+    trees = lightgbm.train(parameters, lightgbm.Dataset(matrix, won, params=parameters), num_boost_round=rounds)
+    return np.asarray(trees.predict(asked, raw_score=True))
 
 
 def best_weight(held_out: Halves, later: Sequence[Halves] = ()) -> float:

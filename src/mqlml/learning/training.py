@@ -208,8 +208,8 @@ def _fit(
             open_features=open_features,
             codes=rated.codes,
             group=group,
-            logistic=blend.logistic,
-            seed=recipe.seed,
+            blend=blend,
+            recipe=recipe.of_leads(lead),
         )
     newcomers = tuple(rule.moved(shift) for rule in newcomers)
     segment = segment_of(recipe.segment, encoder, matrix) if recipe.segment else None

@@ -68,7 +68,7 @@ class _Test:
             self.learned,
             won,
             group_folds(group, won, folds=recipe.bags, seed=recipe.seed),
-            recipe=replace(recipe, leads_per_row=len(np.unique(lead)) / len(lead)),
+            recipe=recipe.of_leads(lead),
             weight=fitted.held_out.weight,
             signs=self.signs,
             rated=self.rated,
