@@ -1,7 +1,8 @@
-"""Compiled sorting of tape rows: spread by key, then, key after key, the exact order of the tape.
+"""Compiled sorting of tape rows: spread by key, sorted by key and time, then put into the exact order of the tape.
 
-Keys are small consecutive numbers, so spreading costs one pass; only the few rows of one key are ever compared. All
-functions release the lock of the interpreter and work on columns, so that every column type compiles once.
+Keys are small consecutive numbers, so spreading costs one pass. Key, time and place of a row are packed into one
+number, since numbers sort ten times as fast as rows; what they cannot hold is left to comparing rows. All functions
+release the lock of the interpreter and work on columns, so that every column type compiles once.
 """
 
 from __future__ import annotations
@@ -62,38 +63,63 @@ def gather(source: npt.NDArray[Any], places: Int64, target: npt.NDArray[Any]) ->
 
 
 @compiled
+def pack_rows(key: Int32, time: Int64, first_key: int, place_bits: int, packed: Int64) -> None:
+    """Pack key, time and place of each row into one number: sorted, these put rows nearly into order.
+
+    Of the time as many of its higher bits are taken as there is room for.
+
+    Parameters
+    ----------
+    key : ndarray of int32
+    time : ndarray of int64
+    first_key : int
+        Smallest key.
+    place_bits : int
+        Bits that the number of rows needs.
+    packed : ndarray of int64
+        Where the numbers go; the place is in the lowest bits.
+    """
+    low, high, last_key = time[0], time[0], first_key
+    for i in range(key.size):
+        low, high, last_key = min(low, time[i]), max(high, time[i]), max(last_key, key[i])
+    key_bits, time_bits = _bits(last_key - first_key), _bits(high - low)
+    dropped = max(0, key_bits + time_bits + place_bits - 63)
+    for i in range(key.size):
+        moment = (time[i] - low) >> dropped
+        packed[i] = (((np.int64(key[i]) - first_key) << (time_bits - dropped) | moment) << place_bits) | i
+
+
+@inner
+def _bits(number: int) -> int:
+    bits = 0
+    while number >> bits:
+        bits += 1
+    return bits
+
+
+@compiled
 def order_rows(
-    rows: Rows,
-    first_key: int,
-    starts: Int64,
-    order: Int64,
-    times: Int64,
-    spare_order: Int64,
-    spare_times: Int64,
+    rows: Rows, packed: Int64, place_bits: int, order: Int64, times: Int64, spare_order: Int64, spare_times: Int64
 ) -> None:
     """Write the order of the tape into ``order``.
 
     Parameters
     ----------
     rows : Rows
-    first_key : int
-        Smallest key.
-    starts : ndarray of int64, all 0
-        Two longer than the range of keys.
+    packed : ndarray of int64
+        What ``pack_rows`` made of them, sorted.
+    place_bits : int
     order, times, spare_order, spare_times : ndarray of int64
-        As long as the rows; scratch but for ``order``.
+        As long as the rows; scratch but for ``order``, and ``times``: the times in this order.
     """
-    for i in range(rows.key.size):
-        starts[rows.key[i] - first_key + 2] += 1
-    for k in range(2, starts.size):
-        starts[k] += starts[k - 1]
-    for i in range(rows.key.size):
-        k = rows.key[i] - first_key + 1
-        order[starts[k]] = i
-        times[starts[k]] = rows.time[i]
-        starts[k] += 1
-    for k in range(starts.size - 1):
-        _sort(rows, starts[k], starts[k + 1], order, times, spare_order, spare_times)
+    for i in range(packed.size):
+        order[i] = packed[i] & ((1 << place_bits) - 1)
+        times[i] = rows.time[order[i]]
+    start = 0
+    for i in range(1, order.size + 1):
+        if i == order.size or rows.key[order[i]] != rows.key[order[start]]:
+            _sort(rows, start, i, order, times, spare_order, spare_times)
+            start = i
 
 
 @inner

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from mqlml.tape.ordering import Rows, count_buckets, gather, order_rows, place_rows, scatter
+from mqlml.tape.ordering import Rows, count_buckets, gather, order_rows, pack_rows, place_rows, scatter
 from mqlml.tape.state import EVENT, Int64, Tape
 
 if TYPE_CHECKING:
@@ -89,9 +89,11 @@ def sorted_tape(rows: Rows) -> Tape:
         At least one. The result does not depend on the order in which they come.
     """
     n = rows.key.size
-    first, last = int(rows.key.min()), int(rows.key.max())
-    order, times, spare_order, spare_times = (np.empty(n, np.int64) for _ in range(4))
-    order_rows(rows, first, np.zeros(last - first + 3, np.int64), order, times, spare_order, spare_times)
+    packed, order, times, spare_order, spare_times = (np.empty(n, np.int64) for _ in range(5))
+    place_bits = n.bit_length()
+    pack_rows(rows.key, rows.time, int(rows.key.min()), place_bits, packed)
+    packed.sort()
+    order_rows(rows, packed, place_bits, order, times, spare_order, spare_times)
     return Tape(
         key=_taken("key", rows.key, order),
         time=times,
