@@ -91,13 +91,13 @@ def _clocked() -> str:
 
 _SEEN = f"""
     CREATE TEMP TABLE seen AS
-    SELECT lead, t, type, value, channel, page, day, after, starts, follows, asset >= 0 AS paged,
+    SELECT lead, t, type, value, channel, page, day, after, place, starts, follows, asset >= 0 AS paged,
            CASE WHEN starts THEN 0 ELSE t - before END AS pause,
-           t - max(CASE WHEN starts THEN t END) OVER session AS session_time,
-           place - max(CASE WHEN starts THEN place END) OVER session + 1 AS session_events,
+           t - last_value(CASE WHEN starts THEN t END IGNORE NULLS) OVER so_far AS session_time,
            row_number() OVER visits AS uses, coalesce(lead(t) OVER visits, {FAR}) AS next_use
     FROM clocked
-    WINDOW session AS (PARTITION BY lead ORDER BY place), visits AS (PARTITION BY lead, asset ORDER BY place)
+    WINDOW so_far AS (PARTITION BY lead ORDER BY place ROWS UNBOUNDED PRECEDING),
+           visits AS (PARTITION BY lead, asset ORDER BY t)
 """
 
 _JOINED = "seen JOIN m ON m.lead = seen.lead AND seen.t < m.s"
@@ -110,11 +110,11 @@ def _windows() -> str:
     return f"""
         CREATE TEMP TABLE windows AS
         SELECT 8 * mark + {part} AS part, count(*) AS events, min(t) AS first, max(t) AS last,
-               count(*) FILTER (after >= s OR after // {DAY} > day) AS days, count(*) FILTER (starts) AS sessions,
-               count(*) FILTER (paged AND next_use >= s) AS assets, count(*) FILTER (paged AND uses > 1) AS again,
-               sum(pause)::DOUBLE AS pauses, max(uses) FILTER (paged) AS most, max(session_time) AS longest,
-               max(session_time) FILTER (after >= s) AS last_time,
-               max(session_events) FILTER (after >= s) AS last_events, {", ".join(faded)}
+               count_if(after >= s OR after // {DAY} > day) AS days, count_if(starts) AS sessions,
+               count_if(paged AND next_use >= s) AS assets, count_if(paged AND uses > 1) AS again,
+               sum(pause)::DOUBLE AS pauses, max(CASE WHEN paged THEN uses END) AS most, max(session_time) AS longest,
+               max(CASE WHEN starts THEN t END) AS session, max(CASE WHEN starts THEN place END) AS session_place,
+               {", ".join(faded)}
         FROM {_JOINED} GROUP BY part
     """
 
@@ -125,9 +125,9 @@ def _any() -> str:
     for i, w in enumerate((*WINDOWS, None)):
         name = "ever" if w is None else f"{w}d"
         measures = ["events", "days", "sessions"] + (["assets", "again", "pauses"] if w is None or w in LONG else [])
-        columns += [f"sum({m}) FILTER (part % 8 <= {i})::DOUBLE AS {m}_{name}" for m in measures]
+        columns += [f"sum(CASE WHEN part % 8 <= {i} THEN {m} END)::DOUBLE AS {m}_{name}" for m in measures]
     columns += [f"sum(intensity_{h}d) AS intensity_{h}d" for h in HALF_LIVES]
-    columns += [f"max({m}) AS {m}" for m in ("last", "most", "longest", "last_time", "last_events")]
+    columns += [f"max({m}) AS {m}" for m in ("last", "most", "longest", "session", "session_place")]
     return f"""
         CREATE TEMP TABLE anything AS
         SELECT part // 8 AS mark, min(first) AS first, {", ".join(columns)} FROM windows GROUP BY part // 8

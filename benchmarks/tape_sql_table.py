@@ -75,8 +75,8 @@ def _any_columns() -> list[str]:
     plain = {
         "time.age_days": f"(s - created) / {DAY}.0",
         "events.any.days_since_last": f"(s - last) / {DAY}.0",
-        "sessions.last_minutes": f"last_time / {MINUTE}.0",
-        "sessions.last_events": "last_events",
+        "sessions.last_minutes": f"(last - session) / {MINUTE}.0",
+        "sessions.last_events": "events_ever - session_place + 1",
         "sessions.longest_minutes": f"longest / {MINUTE}.0",
         "tempo.events_per_active_day": "events_ever / days_ever",
         "tempo.days_between_active_days": f"{span} / nullif(days_ever - 1, 0)",
