@@ -1,8 +1,15 @@
 """The default features in DuckDB SQL, written to be fast: every column of mqlml's, none that is off by default.
 
-What an event means for its lead (its session, whether it is the newest of its day or asset, whether it follows another
-type) is found once with window functions. Marks then join with the events and aggregate: all events by the shortest
-window that holds them, then each type, asset and channel; a table of a row per mark is joined together at the end.
+What an event means for its lead (its session, whether it is the newest of its day or asset, whether it ends a pair) is
+found once with window functions. Marks then join with the events and aggregate: all events by the shortest window that
+holds them, then each type, asset and channel, and each type of the other leads of the account.
+
+Tried and slower. Pairs: an ASOF join of the events with themselves (twice as slow), a running maximum over first and
+then events together, one window maximum or list of types for each event. Colleagues: an ASOF join for the newest event
+of each, an aggregate for each mark and colleague, totals of the account without the own (running sums at the ends of
+all windows, found with an ASOF join), one wide aggregate of counts by type. Own events: wide counts by channel, FILTER
+in place of CASE; a second window function for the place in a session. The table: filtered maxima or lists in place of
+joins, inner joins of dense cells; positional joins of sorted cells were as fast.
 """
 
 from __future__ import annotations
