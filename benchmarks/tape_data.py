@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +27,7 @@ SHARES = {
     "trade_fair": 2,
 }
 TYPES = tuple(SHARES)
+PAIRS, PAIR_DAYS = tuple(pairwise(TYPES[:11])), 7  # one type follows another within so many days
 CHANNELS = ("web", "email", "ads", "events", "partner", "phone")
 ASSETS = 2_000
 LEADS_PER_ACCOUNT = 4
