@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from sparks import SPARK
 from workflows.conftest import AS_OF, Run
 
 from mqlml.cli import main
@@ -20,6 +22,7 @@ from mqlml.workflows import leaving_out
 
 pytestmark = [pytest.mark.training, pytest.mark.slow]
 
+LATER = "2026-06-30"
 SETTINGS = """
 [model]
 bags = 2
@@ -126,11 +129,71 @@ def test_score_when_features_are_left_out_then_scores_are_whole_and_have_reasons
 def test_score_when_a_column_that_was_left_out_is_gone_then_scores_are_the_same(
     left: Left, run: Run, tmp_path: Path
 ) -> None:
-    settings = left.folder / "mqlml.toml"
+    folder = Path(shutil.copytree(left.folder, tmp_path / "copy"))
+    settings = folder / "mqlml.toml"
     before = scored(run, settings, tmp_path / "before.parquet")
     notes = json.loads((tmp_path / "before.parquet.manifest.json").read_text())["notes"]
     assert not any("does not know" in note for note in notes)
-    file = left.folder / "leads.parquet"
+    file = folder / "leads.parquet"
     pd.read_parquet(file).drop(columns="country").to_parquet(file)
+    ran = run("score", "--config", settings, "--as-of", AS_OF, "--out", tmp_path / "refused.parquet")
+    assert ran.code == 3
+    assert "correct the name in [leads] known_at_creation, or take it out of the list" in ran.err
     settings.write_text(settings.read_text().replace('"country", ', ""))
     pd.testing.assert_frame_equal(scored(run, settings, tmp_path / "after.parquet"), before)
+
+
+def test_explain_when_what_a_lead_did_is_left_out_then_it_still_has_done_it(left: Left, run: Run) -> None:
+    settings, model = left.folder / "mqlml.toml", next(left.folder.glob(f"models/{AS_OF}-*/"))
+    events = pd.read_parquet(left.folder / "events.parquet")
+    counted = {f.criterion for f in FeatureSet.from_dict(left.parts["model.json"]["features"]).features
+               if f.family in ("count", "asset_counts")}  # fmt: skip
+    assert counted
+    scores = scored(run, settings, model.with_name("who.parquet"))
+    said = 0
+    for lead in scores.sort_values("probability")["lead_id"].tail(20):
+        ran = run("explain", lead, "--config", settings, "--as-of", AS_OF, "--json")
+        assert ran.code == 0, ran.err
+        mine = events[(events["lead_id"] == lead) & (events["occurred_at"] < pd.Timestamp(AS_OF, tz="UTC"))]
+        for way in (ran.json["what_if"] or {"events": []})["events"]:
+            done = way["signal"] in {*mine["event_type"], *mine["asset"]}
+            assert way["again"] == done, (lead, way)
+            said += done and way["signal"] not in counted
+    assert said
+
+
+@pytest.mark.engine
+def test_promote_when_features_are_left_out_then_compared_put_in_use_and_spark_scores_the_same(
+    left: Left, run: Run, tmp_path: Path, spark: Any
+) -> None:
+    """The model in use looks at everything; the one without takes its place, and there is a way back."""
+    folder = Path(shutil.copytree(left.folder, tmp_path / "copy"))
+    settings, less = folder / "mqlml.toml", next(folder.glob(f"models/{AS_OF}-*/")).name
+    settings.write_text(settings.read_text().replace("select = true", "select = false"))
+    assert run("train", "--config", settings, "--as-of", "2026-03-01").code == 0
+    forced = ("--as-of", LATER, "--force", "--author", "Ana", "--reason", "a trial", "--json")
+    ran = run("promote", "--config", settings, *forced)
+    assert ran.code == 0, ran.err
+    whole = ran.json["champion"]
+    assert whole != less
+    ran = run("compare", "champion", less, "--config", settings, "--as-of", LATER, "--out", tmp_path / "m.csv")
+    assert ran.code == 0, ran.err
+    assert f"{left.found.of} features" in ran.out
+    assert f"{left.found.kept} features" in ran.out
+    ran = run("promote", less, "--config", settings, *forced)
+    assert ran.code == 0, ran.err
+    assert ran.json["champion"] == less
+    sides = ran.json["comparison"]
+    assert [sides[side]["features"] for side in ("old", "new")] == [left.found.of, left.found.kept]
+    # Both recipes are fitted again, each with its own features.
+    assert sides["window"]["remade"] == ["old", "new"]
+    assert sides["window"]["same_recipe"] is False
+    for name, options in (("here", ()), ("there", SPARK)):
+        files = ("--out", tmp_path / f"{name}.parquet", "--contributions", tmp_path / f"{name}-why.parquet")
+        ran = run("score", "--config", settings, "--as-of", LATER, *files, *options)
+        assert ran.code == 0, ran.err
+    for kind in (".parquet", "-why.parquet", ".parquet.manifest.json"):
+        assert (tmp_path / f"there{kind}").read_bytes() == (tmp_path / f"here{kind}").read_bytes()
+    assert {*pd.read_parquet(tmp_path / "here.parquet")["model_version"]} == {less}
+    ran = run("rollback", "--config", settings, "--author", "Ana", "--reason", "a trial", "--json")
+    assert (ran.code, ran.json["change"]["model_version"]) == (0, whole)
