@@ -25,6 +25,10 @@ CUT = {
     "spark.sql.shuffle.partitions": "5",
 }
 
+# Options of a command.
+SPARK = ["--engine", "spark", *(part for key, value in CUT.items() for part in ("--spark-conf", f"{key}={value}"))]
+SPARK += ["--spark-conf", "spark.sql.execution.arrow.maxRecordsPerBatch=501"]
+
 
 def start_spark() -> OpenSession:
     """Start Spark, or skip the test that asks for it."""

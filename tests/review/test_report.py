@@ -326,7 +326,7 @@ def test_report_when_the_model_in_use_is_another_then_says_what_changed_and_who_
     summary["criteria"] = {"marks": [mark], "together": None}
     text = Page(render_report(summary)).text
     assert "Compared with the model in use, 2026-03-01-0f91c07be52a" in text
-    assert "No longer among the criteria: fax number (2.0 % of the weight)" in text
+    assert "No longer among the criteria that weigh most: fax number (2.0 % of the weight)" in text
     row = text.split("The criteria at a glance")[1].split("pricing page")[1].split("days since last activity")[0]
     assert "31 % 29 to 34 %" in row
     assert "5 of 6 drifted, was 10 % Ana : may be used as it is" in row

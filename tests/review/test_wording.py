@@ -90,6 +90,14 @@ def test_words_when_no_feature_goes_by_a_name_then_it_is_found() -> None:
     assert read_words("[events]\ndemos = 'x'\n", where="w").unknown(FEATURES) == ("demos",)
 
 
+def test_words_when_a_model_does_as_well_without_what_they_name_then_they_are_not_unknown() -> None:
+    gone = [f.name for f in FEATURES.features if f.criterion in ("demo", "/docs", "industry")]
+    less = FEATURES.without(gone)
+    assert not {"demo", "/docs", "industry"} & {f.criterion for f in less.features}
+    text = "[events]\ndemo = 'x'\n[columns]\nindustry = 'y'\nindustri = 'z'\n[assets]\n'/docs' = 'w'\n"
+    assert read_words(text, where="w").unknown(less) == ("industri",)
+
+
 def test_comparisons_when_measured_then_rates_are_those_of_leads_with_such_a_value() -> None:
     n = 400
     demos = np.repeat([0.0, 1.0, 2.0, 5.0], n // 4)

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import pytest
 from learning.simulated import FEATURES, simulate
 from learning.worlds import configured
 from workflows.test_tuning import Counted, prepared
 
+from mqlml.learning.fewer_features import Fewer
 from mqlml.learning.propensity import Recipe
 from mqlml.review.criteria import Criteria, Mark
 from mqlml.tape.features import Attribute, FeatureSet
+from mqlml.workflows import leaving_out
 from mqlml.workflows.leaving_out import leave_out_features, must_stay
 from mqlml.workflows.preparing import Prepared
 
@@ -35,11 +40,25 @@ def test_leave_out_features_when_tried_then_the_features_are_as_it_says() -> Non
     ready, progress = prepared(simulate("one number", seed=1, won=900, lost=900)), Counted()
     less, found, told = leave_out_features(ready, configured(model={"select": True}), RECIPE, Criteria(), progress)
     assert found is not None
-    assert told == [found.sentence]
+    assert told[0] == found.sentence
     assert len(less.features.features) == found.kept
     assert less.features.left_out == found.left_out
     assert less.table is ready.table
     assert progress.done >= 2
+
+
+def test_leave_out_features_when_nothing_is_left_of_a_criterion_then_it_is_named(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ready = replace(prepared(SMALL), features=FeatureSet(event_types=("web", "demo"), windows_days=(7, 30)))
+    names = [f.name for f in ready.features.features]
+    without = tuple(n for n in names if n.startswith("events.demo.") or n == "events.web.count_7d")
+    found = Fewer(len(names), without, (0.3, 0.3), 0.3, 0.3, 0.0)
+    monkeypatch.setattr(leaving_out, "find_fewer", lambda *_, **__: found)
+    less, _, told = leave_out_features(ready, configured(model={"select": True}), RECIPE, Criteria(), Counted())
+    assert len(less.features.features) == found.kept
+    assert told[0] == found.sentence
+    assert told[1:] == ["Criteria of which no feature is kept (a decision in criteria.toml keeps one): 'demo'."]
 
 
 def test_must_stay_when_others_need_features_or_people_decided_then_those_are_named() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,16 +11,21 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from sparks import SPARK
 from workflows.conftest import AS_OF, Run
 
 from mqlml.cli import main
 from mqlml.learning.fewer_features import Fewer
 from mqlml.operation.scoring import SCORES
+from mqlml.review import story
 from mqlml.tape.features import FeatureSet
 from mqlml.workflows import leaving_out
 
 pytestmark = [pytest.mark.training, pytest.mark.slow]
 
+LATER = "2026-06-30"
+# Neither bundle learned from it, so that nothing is fitted again.
+ONE_WEEK = "[promotion]\nweeks = 1\n"
 SETTINGS = """
 [model]
 bags = 2
@@ -51,6 +57,11 @@ class Left:
         bundle = next(self.folder.glob(f"models/{AS_OF}-*/"))
         return {path.name: json.loads(path.read_text()) for path in bundle.glob("*.json")}
 
+    @property
+    def kept(self) -> list[str]:
+        """Names of the features that the bundle computes."""
+        return [f.name for f in FeatureSet.from_dict(self.parts["model.json"]["features"]).features]
+
 
 @pytest.fixture(scope="module")
 def left(tmp_path_factory: pytest.TempPathFactory) -> Left:
@@ -64,7 +75,8 @@ def left(tmp_path_factory: pytest.TempPathFactory) -> Left:
 
     def find(table: Any, rows: Any, features: FeatureSet, plan: Any, *, stay: frozenset[str], **_: Any) -> Fewer:
         names = [f.name for f in features.features]
-        without = tuple(name for i, name in enumerate(names) if i % 4 and name not in stay)
+        counts = "events.page_view.count"
+        without = tuple(n for i, n in enumerate(names) if (i % 4 or n.startswith(counts)) and n not in stay)
         kept.append(Left(folder, features, Fewer(len(names), without, (0.3, 0.3), 0.3, 0.3001, 0.001)))
         return kept[0].found
 
@@ -126,11 +138,78 @@ def test_score_when_features_are_left_out_then_scores_are_whole_and_have_reasons
 def test_score_when_a_column_that_was_left_out_is_gone_then_scores_are_the_same(
     left: Left, run: Run, tmp_path: Path
 ) -> None:
-    settings = left.folder / "mqlml.toml"
+    folder = Path(shutil.copytree(left.folder, tmp_path / "copy"))
+    settings = folder / "mqlml.toml"
     before = scored(run, settings, tmp_path / "before.parquet")
     notes = json.loads((tmp_path / "before.parquet.manifest.json").read_text())["notes"]
     assert not any("does not know" in note for note in notes)
-    file = left.folder / "leads.parquet"
+    file = folder / "leads.parquet"
     pd.read_parquet(file).drop(columns="country").to_parquet(file)
+    ran = run("score", "--config", settings, "--as-of", AS_OF, "--out", tmp_path / "refused.parquet")
+    assert ran.code == 3
+    assert "correct the name in [leads] known_at_creation, or take it out of the list" in ran.err
     settings.write_text(settings.read_text().replace('"country", ', ""))
     pd.testing.assert_frame_equal(scored(run, settings, tmp_path / "after.parquet"), before)
+
+
+def test_explain_when_what_a_lead_did_is_left_out_then_it_still_has_done_it(
+    left: Left, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(story, "_WORTH_SAYING", -1.0)
+    monkeypatch.setattr(story, "_MOST_WAYS", 1_000)
+    settings = left.folder / "mqlml.toml"
+    events = pd.read_parquet(left.folder / "events.parquet")
+    events = events[events["occurred_at"] < pd.Timestamp(AS_OF, tz="UTC")]
+    viewed = events[events["event_type"] == "page_view"]["lead_id"].value_counts()
+    lead = next(lead for lead in viewed.index if _is_open(run, settings, lead))
+    ways = {way["signal"]: way["again"] for way in _explained(run, settings, lead)["what_if"]["events"]}
+    mine = events[events["lead_id"] == lead]
+    assert ways == {name: name in {*mine["event_type"], *mine["asset"]} for name in ways}
+    # No count of page views is looked at.
+    assert not any(f.startswith("events.page_view.count") for f in left.kept)
+    assert ways["page_view"]
+
+
+def _explained(run: Run, settings: Path, lead: str) -> Any:
+    ran = run("explain", lead, "--config", settings, "--as-of", AS_OF, "--json")
+    assert ran.code == 0, ran.err
+    return ran.json
+
+
+def _is_open(run: Run, settings: Path, lead: str) -> bool:
+    return _explained(run, settings, lead)["what_if"] is not None
+
+
+@pytest.mark.engine
+def test_promote_when_features_are_left_out_then_compared_put_in_use_and_spark_scores_the_same(
+    left: Left, run: Run, tmp_path: Path, spark: Any
+) -> None:
+    """The model in use looks at everything; the one without takes its place, and there is a way back."""
+    folder = Path(shutil.copytree(left.folder, tmp_path / "copy"))
+    settings, less = folder / "mqlml.toml", next(folder.glob(f"models/{AS_OF}-*/")).name
+    settings.write_text(settings.read_text().replace("select = true", "select = false") + ONE_WEEK)
+    assert run("train", "--config", settings, "--as-of", "2026-03-01").code == 0
+    forced = ("--as-of", LATER, "--force", "--author", "Ana", "--reason", "a trial", "--json")
+    ran = run("promote", "--config", settings, *forced)
+    assert ran.code == 0, ran.err
+    whole = ran.json["champion"]
+    assert whole != less
+    settings.write_text(settings.read_text().replace(ONE_WEEK, ""))
+    ran = run("promote", less, "--config", settings, *forced)
+    assert ran.code == 0, ran.err
+    assert ran.json["champion"] == less
+    sides = ran.json["comparison"]
+    assert f"{left.found.kept} features" in ran.err
+    assert [sides[side]["features"] for side in ("old", "new")] == [left.found.of, left.found.kept]
+    # Both recipes are fitted again, each with its own features.
+    assert sides["window"]["remade"] == ["old", "new"]
+    assert sides["window"]["same_recipe"] is False
+    for name, options in (("here", ()), ("there", SPARK)):
+        files = ("--out", tmp_path / f"{name}.parquet", "--contributions", tmp_path / f"{name}-why.parquet")
+        ran = run("score", "--config", settings, "--as-of", LATER, *files, *options)
+        assert ran.code == 0, ran.err
+    for kind in (".parquet", "-why.parquet", ".parquet.manifest.json"):
+        assert (tmp_path / f"there{kind}").read_bytes() == (tmp_path / f"here{kind}").read_bytes()
+    assert {*pd.read_parquet(tmp_path / "here.parquet")["model_version"]} == {less}
+    ran = run("rollback", "--config", settings, "--author", "Ana", "--reason", "a trial", "--json")
+    assert (ran.code, ran.json["change"]["model_version"]) == (0, whole)

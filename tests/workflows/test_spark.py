@@ -8,13 +8,10 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
-from sparks import CUT
+from sparks import SPARK
 from workflows.conftest import AS_OF, Run
 
 pytestmark = [pytest.mark.engine, pytest.mark.training]
-
-SPARK = ["--engine", "spark", *(part for key, value in CUT.items() for part in ("--spark-conf", f"{key}={value}"))]
-SPARK += ["--spark-conf", "spark.sql.execution.arrow.maxRecordsPerBatch=501"]
 
 
 @pytest.mark.slow

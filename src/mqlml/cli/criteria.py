@@ -41,7 +41,7 @@ def diff(old: str, new: str, *, config_path: str, as_json: bool) -> None:
     """Say what changed from OLD to NEW: each a criteria.toml, or the version or path of a bundle.
 
     \b
-    Between bundles also what each decision cost or gained, and which criteria are new, reversed, drifted or gone.
+    Between bundles also what each decision cost or gained, and which criteria are new, reversed, drifted or minor now.
     Example: mqlml criteria diff 2026-03-31-0123456789ab 2026-06-30-ba9876543210
     """
     from mqlml.workflows.reviewing import diff as run

@@ -106,13 +106,14 @@ def map_source(findings: Findings, raw: Raw, source: Source, fields: Sequence[Fi
     return map_columns(findings, raw, fields, names=names, keys=keys, explicit=explicit)
 
 
-def report_missing(findings: Findings, raw: Raw, *, key: str, name: str) -> None:
-    """Say that a column does not exist, with those that resemble it."""
+def report_missing(findings: Findings, raw: Raw, *, key: str, name: str, listed: bool = False) -> None:
+    """Say that a column does not exist, with those that resemble it; ``listed``: the key is a list that names it."""
     names = list(raw.columns)
     headerless = raw.is_text and any(_LOOKS_LIKE_DATA.match(n) for n in names)
     hint = "; the first row looks like data, not like names" if headerless else ""
     what = f"there is no such column{hint}; {nearest(name, names)}"
-    findings.problem("no-column", raw.file, what, f"name the column in {key}", column=name)
+    fix = f"correct the name in {key}, or take it out of the list" if listed else f"name the column in {key}"
+    findings.problem("no-column", raw.file, what, fix, column=name)
 
 
 def is_numeric(type_: str) -> bool:

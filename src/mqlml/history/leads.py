@@ -168,7 +168,7 @@ def _check_lists(findings: Findings, raw: Raw, config: Config) -> None:
     for key in ("known_at_creation", "state", "exclude", "sensitive", "budget", "authority"):
         for name in getattr(config.leads, key) or ():
             if name not in raw.columns:
-                report_missing(findings, raw, key=f"[leads] {key}", name=name)
+                report_missing(findings, raw, key=f"[leads] {key}", name=name, listed=True)
     team = config.policy.capacity_by
     if team is not None and team not in raw.columns:
         what = f"there is no column '{shown(team)}' in {raw.file}; {nearest(team, list(raw.columns))}"

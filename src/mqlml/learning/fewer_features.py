@@ -82,9 +82,7 @@ class Fewer:
         """Lines of the report's recipe."""
         told: dict[str, Any] = {"features kept": f"{self.kept:,} of {self.of:,}"}
         if self.without:
-            told["fewer features, log loss before and after on the unseen window"] = (
-                f"{self.before:.4f}, {self.after:.4f}"
-            )
+            told["log loss with all, with those kept"] = f"{self.before:.4f}, {self.after:.4f}"
         return told
 
     def to_dict(self) -> dict[str, Any]:

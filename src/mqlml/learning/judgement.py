@@ -83,15 +83,12 @@ def judge(
     metrics = {name: draws.interval() for name, draws in drawn.items()}
     wins = rows.winning_leads(_flags(len(rows), row))
     ladder, gains = _ladder(won, drawn, others, resampler, wins, present)
-    perfect, perfect_high = perfect_calibration_error(p, lead, seed=seed)
     evaluation = {
         "window": _window(rows, row, wins),
         "pooled": pooled,
         "sentence": _window_sentence(plan, wins, pooled=pooled),
         "metrics": [{"name": k, "model": v.to_dict(), "plain": PLAIN[k]} for k, v in metrics.items()],
-        "ece_if_perfect": perfect,
-        "ece_if_perfect_high": perfect_high,
-        "brier_parts": brier_parts(won, p),
+        **_calibration(won, p, lead, seed=seed),
         "ladder": ladder,
         "present": _against_present(rows, row, p, present, seed=seed),
         "reliability": reliability(won, p, lead, resampler),
@@ -107,7 +104,23 @@ def judge(
         ),
         "looks": _looks(rows, tested, plan, pooled=pooled),
     }
-    evidence = Evidence(
+    return Judgement(verdict(_evidence(drawn, gains, wins, plan, present)), metrics, evaluation)
+
+
+def _calibration(won: Floats, p: Floats, lead: Integers, *, seed: int) -> dict[str, Any]:
+    """What the calibration error of perfect chances would be, and the parts of the Brier score."""
+    perfect, high = perfect_calibration_error(p, lead, seed=seed)
+    return {"ece_if_perfect": perfect, "ece_if_perfect_high": high, "brier_parts": brier_parts(won, p)}
+
+
+def _evidence(
+    drawn: Mapping[str, Draws],
+    gains: list[tuple[str, Draws]],
+    wins: int,
+    plan: Plan,
+    present: PresentRule | None,
+) -> Evidence:
+    return Evidence(
         auc=drawn["auc"],
         observed_over_expected=drawn["observed_over_expected"],
         gains=gains,
@@ -116,7 +129,6 @@ def judge(
         remark=None if plan.mode == "forward" else plan.sentence,
         skill=drawn["log_loss_skill"],
     )
-    return Judgement(verdict(evidence), metrics, evaluation)
 
 
 def _judged(rows: Rows, tested: Tested) -> tuple[Flags, bool]:

@@ -74,7 +74,7 @@ class Tuned:
         h = self.chosen
         return {
             "tuning, trials": self.trials if self.trials == self.asked else f"{self.trials} of {self.asked}",
-            "tuning, log loss before and after on the unseen window": f"{self.before:.4f}, {self.after:.4f}",
+            "log loss before and after tuning": f"{self.before:.4f}, {self.after:.4f}",
             "trees": f"{'tuned' if self.taken else 'default'}: learning rate {h.learning_rate:.3f}, "
             f"{h.num_leaves} leaves, {h.min_leads_in_leaf} leads a leaf, {h.feature_fraction:.0%} of the columns, "
             f"penalty {h.lambda_l2:.3g}",

@@ -196,7 +196,7 @@ class LeadScorer:
             if a.name not in attributes.column_names:
                 near = difflib.get_close_matches(a.name, attributes.column_names, n=1)
                 hint = f"; '{near[0]}' looks like it" if near else ""
-                what = f"the model was trained with this column and it is not in the file{hint}"
+                what = f"model {self.model_version} was trained with this column and it is not in the file{hint}"
                 problems.append(Problem("missing-column", file, what, "rename it back, or train again", column=a.name))
             elif a.kind == "number" and not pa.types.is_floating(attributes.schema.field(a.name).type):
                 what = "held numbers at training and holds text now"

@@ -64,8 +64,13 @@ class Words:
         return {**self.assets, **several, **self.columns}
 
     def unknown(self, features: FeatureSet) -> tuple[str, ...]:
-        """Names for which there are words, but that no feature of a model goes by."""
+        """Names for which there are words, but that were nothing to the training of a model.
+
+        What it left out since it did as well without is known all the same.
+        """
         known = {f.criterion for f in features.features} | {*features.dropped_types}
+        known |= {name.removeprefix("lead.") for name in features.left_out}
+        known |= {*features.event_types, *features.named_assets}
         given = {*self.events, *self.columns, *self.assets, *self.themes}
         return tuple(sorted(given - known))
 

@@ -11,6 +11,7 @@ __all__ = ["diff", "required"]
 
 _MOST = 300
 _DIRECTIONS = {"raises": "more raises the chance", "lowers": "more lowers the chance", "mixed": "depends on the value"}
+_NO_LONGER = "no longer among those that weigh most"
 _CHANGES = {"new": "new", "reversed": "reversed", "drifted": "drifted", "same": "as before"}
 
 
@@ -55,7 +56,7 @@ def diff(found: Mapping[str, Any]) -> str:
 def _drivers(drivers: Mapping[str, Any]) -> list[str]:
     told = [(name, change) for name, change in drivers["criteria"].items() if change["change"] != "same"]
     lines = [f"  {shown(name)}: {_CHANGES[change['change']]}{_was(change)}" for name, change in told]
-    lines += [f"  {shown(row['criterion'])}: gone{_was(row)}" for row in drivers["gone"]]
+    lines += [f"  {shown(row['criterion'])}: {_NO_LONGER}{_was(row)}" for row in drivers["gone"]]
     same = len(drivers["criteria"]) - len(told)
     return [*lines, f"  {same} are as before"] if same or not lines else lines
 

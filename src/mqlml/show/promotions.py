@@ -17,7 +17,8 @@ def compared(found: Mapping[str, Any]) -> str:
     lines = [f"As of {found['as_of'] or 'no date'}"]
     for side in ("old", "new"):
         bundle = found[side]
-        lines.append(f"  {side}  {bundle['model_version']} ({bundle['review']}): {bundle['rule']}{_line(bundle)}")
+        facts = f"{bundle['review']}; {bundle['features']:,} features"
+        lines.append(f"  {side}  {bundle['model_version']} ({facts}): {bundle['rule']}{_line(bundle)}")
     lines += ["", *_window(found["window"]), "", *_lists(found["lists"])]
     lines += ["", *(f"Note: {note}" for note in found["notes"])] if found["notes"] else []
     return "\n".join(lines)

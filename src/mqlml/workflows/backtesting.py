@@ -145,6 +145,9 @@ class _Walk:
             "Let [history] hold the column's changes, or name it in [leads] known_at_creation if it never changes."
             for name in hindsight
         ]
+        searches = [f"[model] {key}" for key in ("select", "tune") if getattr(config.model, key)]
+        if searches:
+            notes.append(f"{' and '.join(searches)}: a walk does not search; it uses all features and default trees.")
         last = opened.as_of - timedelta(days=config.label.horizon_days)
         origins = tuple(last - timedelta(days=7 * back) for back in reversed(range(weeks)))
         policy = config.policy.model_copy(update={"rules": rules})

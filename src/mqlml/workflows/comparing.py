@@ -146,6 +146,7 @@ def _named(models: Path, scorer: LeadScorer) -> dict[str, Any]:
         "rule": scorer.policy.rule,
         "threshold": scorer.policy.threshold,
         "review": review_state(models, scorer.bundle.path),
+        "features": len(scorer.model.features.features),
     }
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from mqlml.config import Config
+    from mqlml.tape.features import FeatureSet
 
 __all__ = ["explain"]
 
@@ -145,10 +146,10 @@ class _Subject:
             "what_if": self._what_if(row["probability"], table),
         }
 
-    def _features(self, moments: Sequence[int | None]) -> pa.Table:
+    def _features(self, moments: Sequence[int | None], features: FeatureSet | None = None) -> pa.Table:
         at = np.array([NEVER if m is None else m for m in moments], dtype=np.int64)
         marks = mark_table(self.opened.people, np.full(len(at), self.lead), at)
-        return build_features(self.opened.history, marks, self.scorer.model.features)
+        return build_features(self.opened.history, marks, features or self.scorer.model.features)
 
     def _decision(self) -> dict[str, Any] | None:
         if self.fate != "decided":
@@ -183,13 +184,19 @@ class _Subject:
             ids = [copy_id(0, self.lead_id)] * len(silent) + [copy_id(k + 1, self.lead_id) for k in range(len(ways))]
             at = pa.array([*silent, *[moment] * len(ways)], pa.int64()).cast(pa.timestamp("us", "UTC"))
             p = self.scorer.model.probability(build_features(world, pa.table({"lead_id": ids, "at": at}), features))
-        done = {f.criterion for f in features.features if f.unit == "events" and f.kind == "number"
-                and table[f.name][0].as_py()}  # fmt: skip
         quiet = zip(_SILENCE_DAYS, p[: len(silent)], strict=True)
         return {
-            "events": other_ways(chance, ways, p[len(silent) :], done=done, facts=self.scorer.facts(table)),
+            "events": other_ways(chance, ways, p[len(silent) :], done=self._done(), facts=self.scorer.facts(table)),
             "silence": [{"days": days, "chance": float(later)} for days, later in quiet],
         }
+
+    def _done(self) -> set[str]:
+        """What the lead did before, be it looked at by the model or left out."""
+        counted = ("count", "asset_counts")
+        features = self.scorer.model.features
+        asked = replace(features, families=counted, attributes=(), pairs=(), tracked=None, left_out=())
+        counts = self._features([self.moment], asked)
+        return {f.criterion for f in asked.features if f.unit == "events" and counts[f.name][0].as_py()}
 
 
 def _aware(moment: int | None) -> datetime | None:

@@ -20,15 +20,17 @@ from mqlml.learning.followed import followed, win_values
 
 if TYPE_CHECKING:
     from mqlml.config import Config
+    from mqlml.decision.rules import Ruled
     from mqlml.learning.labels import Rows
     from mqlml.learning.present import PresentRule
-    from mqlml.learning.training import Training
+    from mqlml.learning.training import Tested, Training
     from mqlml.learning.windows import Plan
     from mqlml.workflows.opening import Opened
 
 __all__ = ["gather"]
 
 Floats = npt.NDArray[np.float64]
+Flags = npt.NDArray[np.bool_]
 
 
 def gather(
@@ -62,16 +64,8 @@ def gather(
         Rules decide every snapshot: there is nobody to set a threshold for.
     """
     tested = training.tested
-    own = tested.own.copy()
-    ruled = under_rules(config, opened.history, opened.people, rows.lead[tested.row[own]], rows.at[tested.row[own]])
-    if ruled.row.all():
-        raise GateClosed(
-            "every lead of the past weeks is under one of [[policy.rules]]: there is no threshold to set.",
-            hint="narrow the rules; each counts the leads it held for: "
-            + ", ".join(f"'{name}' {n:,}" for name, n in ruled.by_rule.items()),
-        )
-    own[own] = ~ruled.row
-    row, p = tested.row[own], tested.p[own]
+    own, ruled = _to_decide(opened, config, rows, tested)
+    row = tested.row[own]
     value = win_values(opened.history, config, rows, until=opened.moment)
     worths = _worths(config, rows, plan, table, training, value)
     more = followed(opened.history, config, rows, until=opened.moment)
@@ -81,7 +75,7 @@ def gather(
     replay = make_replay(
         rows,
         row,
-        p,
+        tested.p[own],
         every_days=config.snapshots.every_days,
         part=tested.part[own],
         more={name: values[row] for name, values in more.items()},
@@ -99,6 +93,20 @@ def gather(
         as_of=None if opened.as_of is None else opened.as_of.isoformat(),
         ruled=MappingProxyType(ruled.to_dict()),
     )
+
+
+def _to_decide(opened: Opened, config: Config, rows: Rows, tested: Tested) -> tuple[Flags, Ruled]:
+    """Tested rows that speak for the shipped model and that no hard rule decides, and what rules decide."""
+    own = tested.own.copy()
+    ruled = under_rules(config, opened.history, opened.people, rows.lead[tested.row[own]], rows.at[tested.row[own]])
+    if ruled.row.all():
+        raise GateClosed(
+            "every lead of the past weeks is under one of [[policy.rules]]: there is no threshold to set.",
+            hint="narrow the rules; each counts the leads it held for: "
+            + ", ".join(f"'{name}' {n:,}" for name, n in ruled.by_rule.items()),
+        )
+    own[own] = ~ruled.row
+    return own, ruled
 
 
 def _worths(

@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from mqlml.config import Handoff
 from mqlml.history.carried import carried_columns
 from mqlml.history.queries import event_types_at
 from mqlml.learning.snapshots import DAY, mark_table
@@ -21,13 +22,27 @@ from mqlml.tape.build import build_features
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from mqlml.config import Handoff
+    from mqlml.config import Config
     from mqlml.tape.features import FeatureSet
     from mqlml.workflows.opening import Opened
 
-__all__ = ["Handing"]
+__all__ = ["Handing", "handing_over"]
 
 _UTC = pa.timestamp("us", "UTC")
+
+
+def handing_over(config: Config, folder: Path | None = None) -> tuple[Config, Path | None]:
+    """Settle whether lists are written: settings without ``[handoff]`` where they are not, and the folder for them.
+
+    Parameters
+    ----------
+    config : Config
+    folder : Path, optional
+        By default that of ``[handoff]``, if there is one.
+    """
+    settings = config.handoff
+    lists = folder or (config.path(settings.folder) if settings and settings.folder else None)
+    return config.model_copy(update={"handoff": None if lists is None else settings or Handoff()}), lists
 
 
 @dataclass

@@ -5,15 +5,19 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from mqlml.errors import shown
 from mqlml.learning.baselines import source_feature
 from mqlml.learning.fewer_tests import find_fewer
 from mqlml.tape.pace import TRACKING_NAME
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from mqlml.config import Config
     from mqlml.learning.fewer_features import Fewer
     from mqlml.learning.propensity import Recipe
     from mqlml.review.criteria import Criteria
+    from mqlml.tape.features import FeatureSet
     from mqlml.workflows.opening import Progress
     from mqlml.workflows.preparing import Prepared
 
@@ -54,9 +58,19 @@ def leave_out_features(
     )
     if isinstance(found, str):
         return ready, None, [f"Fewer features were not tried: {found}."]
-    if found.taken:
-        ready = replace(ready, features=ready.features.without(found.left_out))
-    return ready, found, [found.sentence]
+    if not found.taken:
+        return ready, found, [found.sentence]
+    less = ready.features.without(found.left_out)
+    return replace(ready, features=less), found, [found.sentence, *_gone(ready.features, less)]
+
+
+def _gone(before: FeatureSet, after: FeatureSet) -> Iterator[str]:
+    """Say of which criteria nothing is left: people look for what they know, and it is in no list of the model."""
+    kept = {f.criterion for f in after.features}
+    names = dict.fromkeys(f.criterion for f in before.features if f.criterion not in kept)
+    if names:
+        listed = ", ".join(f"'{shown(name)}'" for name in names)
+        yield f"Criteria of which no feature is kept (a decision in criteria.toml keeps one): {listed}."
 
 
 def must_stay(ready: Prepared, config: Config, criteria: Criteria) -> frozenset[str]:

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
-from mqlml.config import Handoff
 from mqlml.errors import UsageError, masked
 from mqlml.history.postgres import is_postgres
 from mqlml.history.writing import table_writer
@@ -27,7 +26,7 @@ from mqlml.tape.engine import remote_tape
 from mqlml.tape.traffic import Tally
 from mqlml.workflows.choosing import Choosing, chosen, waiting
 from mqlml.workflows.collecting import collect_if_asked
-from mqlml.workflows.handing import Handing
+from mqlml.workflows.handing import Handing, handing_over
 from mqlml.workflows.keeping import engine_for
 from mqlml.workflows.opening import Opened, Progress, Quiet, open_history
 from mqlml.workflows.previous import previous_list
@@ -101,8 +100,7 @@ def score(
     progress = progress or Quiet()
     progress.begin("Opening the model")
     out = _place(config) if out is None else out
-    lists = handoff or (config.path(config.handoff.folder) if config.handoff and config.handoff.folder else None)
-    config = config.model_copy(update={"handoff": None if lists is None else config.handoff or Handoff()})
+    config, lists = handing_over(config, handoff)
     models = config.path(config.output.models)
     bundle = resolve(models, model)
     scorer = LeadScorer.load(bundle, words=read_vocabulary(config))
@@ -118,12 +116,9 @@ def score(
         if lists is not None and config.handoff is not None:
             handing = Handing(config.handoff, lists, opened, scorer.model.features)
             handing.check()
-        new_columns = [name for name in new_columns if name not in config.policy.columns_beside]
         manifest = _manifest(scorer, opened, config, skipped, review_state(models, bundle), new_columns)
         manifest["policy_version"] = choosing.version
-        if collected is not None:
-            manifest["collected"] = {"changes": collected["rows"]}  # so far, so that a run repeated says the same
-            manifest["notes"] += collected["notes"]
+        _add_collected(manifest, collected)
         wanted = reasons or contributions is not None or config.policy.min_fit is not None
         progress.begin("Scoring", -(-max(len(lead), 1) // _SCORED_AT_A_TIME))
         run = _Run(scorer, opened, lead, choosing, wanted, contributions is not None, manifest, progress, handing)
@@ -143,6 +138,12 @@ def _place(config: Config) -> Path | str:
         )
     place = config.output.places[0]
     return place if is_postgres(place) else config.path(place)
+
+
+def _add_collected(manifest: dict[str, Any], collected: Mapping[str, Any] | None) -> None:
+    if collected is not None:
+        manifest["collected"] = {"changes": collected["rows"]}  # so far, so that a run repeated says the same
+        manifest["notes"] += collected["notes"]
 
 
 @dataclass(frozen=True)
@@ -269,8 +270,9 @@ def _manifest(
 ) -> dict[str, Any]:
     account = next(a for a in opened.history.accounts if a.table == "leads")
     notes = list(opened.notes)
-    if new_columns:
-        notes.append(f"Columns the model does not know, not used: {', '.join(new_columns)}.")
+    unknown = [name for name in new_columns if name not in config.policy.columns_beside]
+    if unknown:
+        notes.append(f"Columns the model does not know, not used: {', '.join(unknown)}.")
     notes += new_event_types(scorer.model.features, opened)
     notes += unknown_words(scorer.words, scorer.model.features)
     return {

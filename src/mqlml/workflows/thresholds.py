@@ -18,6 +18,7 @@ from mqlml.review.decision import decision
 if TYPE_CHECKING:
     from mqlml.config import Config
     from mqlml.decision.policy import Policy
+    from mqlml.operation.policies import PolicyVersion
 
 __all__ = ["threshold"]
 
@@ -64,10 +65,7 @@ def threshold(
     GateClosed
         The rules cannot be met; names what could be.
     """
-    if put_in_force and not (author and reason):
-        raise UsageError("a policy is set by somebody for a reason.", hint="give --author and --reason with --set")
-    if not put_in_force and (author or reason):
-        raise UsageError("--author and --reason belong to --set.", hint="add --set to put this policy in force")
+    _check_who(author, reason, put_in_force=put_in_force)
     bundle = read_bundle(resolve(config.path(config.output.models), model))
     basis = read_basis(bundle)
     if as_of is not None:
@@ -90,12 +88,28 @@ def threshold(
         "as_of": as_of,
         "policy": policy.to_dict(),
         "decision": found,
-        "versions": [
-            {"number": v.number, "policy_version": v.policy.version, "rule": v.policy.rule, "author": v.author,
-             "reason": v.reason, "as_of": v.as_of, "threshold": v.policy.threshold}
-            for v in versions
-        ],
-    }  # fmt: skip
+        "versions": [_told(version) for version in versions],
+    }
+
+
+def _check_who(author: str | None, reason: str | None, *, put_in_force: bool) -> None:
+    """Refuse a policy that nobody answers for, and an author of nothing."""
+    if put_in_force and not (author and reason):
+        raise UsageError("a policy is set by somebody for a reason.", hint="give --author and --reason with --set")
+    if not put_in_force and (author or reason):
+        raise UsageError("--author and --reason belong to --set.", hint="add --set to put this policy in force")
+
+
+def _told(version: PolicyVersion) -> dict[str, Any]:
+    return {
+        "number": version.number,
+        "policy_version": version.policy.version,
+        "rule": version.policy.rule,
+        "author": version.author,
+        "reason": version.reason,
+        "as_of": version.as_of,
+        "threshold": version.policy.threshold,
+    }
 
 
 def _with_column(rules: Mapping[str, Any], column: str | None) -> Mapping[str, Any]:
