@@ -24,7 +24,7 @@ from mqlml.history.reading import read_history
 from mqlml.learning.evaluation import Resampler, log_loss, roc_auc
 from mqlml.learning.labels import Rows, labelled_rows
 from mqlml.learning.pairs import choose_pairs
-from mqlml.learning.propensity import Recipe
+from mqlml.learning.recipe import Recipe
 from mqlml.learning.snapshots import mark_table
 from mqlml.learning.training import train_model
 from mqlml.learning.windows import Plan, plan_windows

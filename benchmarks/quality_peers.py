@@ -13,7 +13,7 @@ import pyarrow as pa
 from quality_tasks import Split, Task
 from scipy.special import expit
 
-from mqlml.learning.propensity import Recipe
+from mqlml.learning.recipe import Recipe
 from mqlml.learning.training import train_model
 from mqlml.learning.windows import plan_windows
 

@@ -24,7 +24,7 @@ import pyarrow as pa
 import shap
 from scoring_job import small_model
 
-from mqlml.learning.propensity import Recipe
+from mqlml.learning.recipe import Recipe
 from mqlml.operation.bundle import read_bundle, read_json
 from mqlml.operation.registry import resolve
 from mqlml.operation.scoring import LeadScorer

@@ -7,7 +7,8 @@ import pytest
 from scipy.special import expit
 
 from mqlml.learning.caution import cautious_calibrator, cautious_slope
-from mqlml.learning.propensity import Recipe, fit_blend
+from mqlml.learning.propensity import fit_blend
+from mqlml.learning.recipe import Recipe
 
 
 def scored(n: int, *, slope: float, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:

@@ -10,7 +10,8 @@ from mqlml.learning.constraints import Constraints
 from mqlml.learning.encoder import Column, Encoder
 from mqlml.learning.encoder_fit import fit_encoder
 from mqlml.learning.logistic import fit_logistic
-from mqlml.learning.propensity import Recipe, fit_blend
+from mqlml.learning.propensity import fit_blend
+from mqlml.learning.recipe import Recipe
 from mqlml.tape.columns import Feature
 
 CLICKS = Feature("events.click.count_7d", "count", "engagement", "click", "events", "Clicks.", window_days=7)

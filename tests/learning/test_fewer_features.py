@@ -14,7 +14,8 @@ from mqlml.learning.fewer_tests import carried_by, find_fewer
 from mqlml.learning.inner_tests import Losses, inner_tests
 from mqlml.learning.labels import Rows
 from mqlml.learning.logistic import Logistic
-from mqlml.learning.propensity import Blend, Recipe
+from mqlml.learning.propensity import Blend
+from mqlml.learning.recipe import Recipe
 from mqlml.learning.windows import plan_windows
 from mqlml.tape.features import Attribute, FeatureSet
 

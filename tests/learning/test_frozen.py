@@ -8,7 +8,7 @@ import numpy as np
 from learning.simulated import FEATURES, simulate
 
 from mqlml.learning.labels import Rows
-from mqlml.learning.propensity import Recipe
+from mqlml.learning.recipe import Recipe
 from mqlml.learning.training import Training, train_model
 from mqlml.learning.windows import Plan, plan_windows
 

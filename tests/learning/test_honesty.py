@@ -19,7 +19,7 @@ from mqlml.learning.evaluation import log_loss
 from mqlml.learning.judgement import Judgement, judge
 from mqlml.learning.labels import labelled_rows
 from mqlml.learning.measures import accuracy, measure
-from mqlml.learning.propensity import Recipe
+from mqlml.learning.recipe import Recipe
 from mqlml.learning.resampling import Interval, Resampler
 from mqlml.learning.snapshots import population
 from mqlml.learning.training import train_model

@@ -13,7 +13,8 @@ from mqlml.learning.encoder import Encoder, mask_levels
 from mqlml.learning.encoder_fit import fit_encoder
 from mqlml.learning.logistic import fit_logistic
 from mqlml.learning.newcomers import Newcomer, fit_newcomers, newcomer_rows
-from mqlml.learning.propensity import Blend, Recipe, fit_blend
+from mqlml.learning.propensity import Blend, fit_blend
+from mqlml.learning.recipe import Recipe
 from mqlml.tape.features import Attribute, FeatureSet
 
 N = 4_000

@@ -14,7 +14,7 @@ from mqlml.config import Config
 from mqlml.history.examples import write_example
 from mqlml.history.reading import read_history
 from mqlml.learning.labels import Rows
-from mqlml.learning.propensity import Recipe
+from mqlml.learning.recipe import Recipe
 from mqlml.learning.snapshots import DAY, mark_table, population
 from mqlml.learning.training import train_model
 from mqlml.learning.windows import plan_windows

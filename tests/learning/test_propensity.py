@@ -11,7 +11,8 @@ from sklearn.linear_model import LogisticRegression
 
 from mqlml.learning.calibration import fit_calibrator
 from mqlml.learning.logistic import Logistic, fit_logistic
-from mqlml.learning.propensity import Blend, Halves, Recipe, best_weight, fit_blend
+from mqlml.learning.propensity import Blend, Halves, best_weight, fit_blend
+from mqlml.learning.recipe import Recipe
 
 
 def made(n: int, *, seed: int = 0, curved: bool = False) -> tuple[np.ndarray, np.ndarray]:

@@ -15,8 +15,8 @@ from mqlml.learning.encoder_fit import fit_encoder
 from mqlml.learning.evaluation import log_loss
 from mqlml.learning.labels import Rows
 from mqlml.learning.model import Model
-from mqlml.learning.propensity import Recipe
 from mqlml.learning.rates import Evidence, RatedLevels, level_rates
+from mqlml.learning.recipe import Recipe
 from mqlml.learning.shrinkage import between_variance
 from mqlml.learning.snapshots import DAY
 from mqlml.learning.training import train_model

@@ -15,7 +15,7 @@ from mqlml.learning.evaluation import log_loss
 from mqlml.learning.labels import Rows
 from mqlml.learning.likelihood import line_loss
 from mqlml.learning.model import Model
-from mqlml.learning.propensity import Recipe
+from mqlml.learning.recipe import Recipe
 from mqlml.learning.segments import Segments, SegmentTest, fit_segments, segment_of
 from mqlml.learning.snapshots import DAY
 from mqlml.learning.training import Training, train_model

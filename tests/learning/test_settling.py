@@ -13,7 +13,8 @@ from mqlml.learning.calibration import Calibrator
 from mqlml.learning.encoder import Encoder
 from mqlml.learning.labels import Rows
 from mqlml.learning.logistic import Logistic
-from mqlml.learning.propensity import Blend, Halves, Recipe
+from mqlml.learning.propensity import Blend, Halves
+from mqlml.learning.recipe import Recipe
 from mqlml.learning.settling import Fitted, Scored, known_at, settle
 from mqlml.learning.windows import Round
 

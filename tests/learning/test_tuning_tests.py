@@ -10,7 +10,7 @@ from learning.simulated import FEATURES, simulate
 
 from mqlml.learning.hyperparameters import Hyperparameters
 from mqlml.learning.labels import Rows
-from mqlml.learning.propensity import Recipe
+from mqlml.learning.recipe import Recipe
 from mqlml.learning.tuning import tune
 from mqlml.learning.tuning_tests import ForwardTests, plan_tests
 from mqlml.learning.windows import plan_windows

@@ -12,7 +12,8 @@ from mqlml.learning.calibration import Calibrator
 from mqlml.learning.encoder_fit import fit_encoder
 from mqlml.learning.model import Model
 from mqlml.learning.newcomers import Newcomer
-from mqlml.learning.propensity import Recipe, fit_blend
+from mqlml.learning.propensity import fit_blend
+from mqlml.learning.recipe import Recipe
 from mqlml.operation.golden import check_golden_rows, make_golden_rows
 from mqlml.review.drivers import drivers
 from mqlml.review.reasons import NOT_SUPPLIED, Explainer, difference_from_shap

@@ -10,7 +10,7 @@ from learning.worlds import configured
 from workflows.test_tuning import Counted, prepared
 
 from mqlml.learning.fewer_features import Fewer
-from mqlml.learning.propensity import Recipe
+from mqlml.learning.recipe import Recipe
 from mqlml.review.criteria import Criteria, Mark
 from mqlml.tape.features import Attribute, FeatureSet
 from mqlml.workflows import leaving_out

@@ -17,7 +17,8 @@ from mqlml.config import Config
 from mqlml.history.reading import read_history
 from mqlml.learning.encoder_fit import fit_encoder
 from mqlml.learning.evaluation import calibration_line, roc_auc
-from mqlml.learning.propensity import Recipe, best_weight, fit_blend
+from mqlml.learning.propensity import best_weight, fit_blend
+from mqlml.learning.recipe import Recipe
 from mqlml.learning.snapshots import mark_table
 from mqlml.operation.scoring import LeadScorer
 from mqlml.review.reasons import Explainer

@@ -7,7 +7,7 @@ import pytest
 from learning.simulated import FEATURES, Simulated, simulate
 from learning.worlds import configured
 
-from mqlml.learning.propensity import Recipe
+from mqlml.learning.recipe import Recipe
 from mqlml.learning.windows import plan_windows
 from mqlml.workflows.preparing import Prepared
 from mqlml.workflows.tuning import tune_trees

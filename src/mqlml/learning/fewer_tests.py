@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
 
     from mqlml.learning.labels import Rows
-    from mqlml.learning.propensity import Blend, Recipe
+    from mqlml.learning.propensity import Blend
+    from mqlml.learning.recipe import Recipe
     from mqlml.learning.settling import Scored
     from mqlml.learning.windows import Plan, Round
     from mqlml.tape.features import FeatureSet

@@ -15,7 +15,7 @@ from mqlml.learning.windows import plan_windows
 
 if TYPE_CHECKING:
     from mqlml.learning.labels import Rows
-    from mqlml.learning.propensity import Recipe
+    from mqlml.learning.recipe import Recipe
     from mqlml.learning.settling import Scored
     from mqlml.learning.windows import Plan, Round
 

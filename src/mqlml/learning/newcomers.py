@@ -19,7 +19,8 @@ from mqlml.learning.windows import group_folds
 
 if TYPE_CHECKING:
     from mqlml.learning.encoder import Encoder
-    from mqlml.learning.propensity import Blend, Recipe
+    from mqlml.learning.propensity import Blend
+    from mqlml.learning.recipe import Recipe
 
 __all__ = ["Newcomer", "fit_newcomers", "new_to", "newcomer_rows"]
 

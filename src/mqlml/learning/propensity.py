@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -15,19 +15,16 @@ from scipy.optimize import minimize_scalar
 
 from mqlml.learning.calibration import Calibrator
 from mqlml.learning.caution import FEW, cautious_calibrator
-from mqlml.learning.constraints import Constraints
-from mqlml.learning.hyperparameters import Hyperparameters
 from mqlml.learning.likelihood import fit_terms
 from mqlml.learning.logistic import Logistic, choose_strength, fit_logistic, weighted_log_loss
 from mqlml.learning.rates import Evidence, RatedLevels
+from mqlml.learning.recipe import Recipe
 from mqlml.learning.windows import group_folds
 
 if TYPE_CHECKING:
     from lightgbm import Booster, Dataset
 
-    from mqlml.learning.calibration import Method
-
-__all__ = ["Blend", "Halves", "Recipe", "best_weight", "fit_blend", "fit_trees", "trees_raw"]
+__all__ = ["Blend", "Halves", "best_weight", "fit_blend", "fit_trees", "trees_raw"]
 
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
@@ -39,64 +36,6 @@ MIN_WINS_FOR_TREES = 100
 _PATIENCE = 30
 # In log loss per unit of squared distance; half a thousandth at the ends.
 _PULL_TO_HALF = 2e-3
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """How a model is fitted; the same for every window and for the shipped model.
-
-    Attributes
-    ----------
-    seed, bags : int
-    threads : int
-        Changes nothing but the time taken.
-    leads_per_row : float
-        Distinct leads over rows, 0..1: repeated snapshots of a lead are one observation, not many.
-    calibration : str
-        Rung of the ladder of :func:`mqlml.learning.calibration.fit_calibrator`.
-    constraints : Constraints
-        What people decided that the model must obey.
-    newcomers : bool
-        Whether rules for values never seen are learned; they take longer than all else, so rounds go without.
-    segment : str or None
-        Categorical feature whose levels have intercepts of their own.
-    trees : Hyperparameters
-    """
-
-    seed: int
-    bags: int
-    threads: int
-    leads_per_row: float = 1.0
-    calibration: Method = "auto"
-    constraints: Constraints = field(default_factory=Constraints)
-    newcomers: bool = True
-    segment: str | None = None
-    trees: Hyperparameters = field(default_factory=Hyperparameters)
-
-    def of_leads(self, lead: Integers) -> Recipe:
-        """The same for rows of these leads."""
-        return replace(self, leads_per_row=len(np.unique(lead)) / len(lead))
-
-    def tree_parameters(self, bag: int) -> dict[str, Any]:
-        """LightGBM parameters of one bag: small, shrunken trees, the same result on any number of threads."""
-        return {
-            "objective": "binary",
-            "learning_rate": self.trees.learning_rate,
-            "num_leaves": self.trees.num_leaves,
-            "max_depth": 6,
-            "min_data_in_leaf": round(self.trees.min_leads_in_leaf / min(self.leads_per_row, 1.0)),
-            "min_sum_hessian_in_leaf": 1.0,
-            "lambda_l2": self.trees.lambda_l2,
-            "feature_fraction": self.trees.feature_fraction,
-            "bagging_fraction": 0.8,
-            "bagging_freq": 1,
-            "max_bin": 63,
-            "num_threads": self.threads,
-            "deterministic": True,
-            "force_col_wise": True,
-            "seed": self.seed * 1_000 + bag,
-            "verbosity": -1,
-        }
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from mqlml.learning.encoder import Encoder
     from mqlml.learning.labels import Rows
     from mqlml.learning.newcomers import Newcomer
-    from mqlml.learning.propensity import Blend, Halves, Recipe
+    from mqlml.learning.propensity import Blend, Halves
+    from mqlml.learning.recipe import Recipe
     from mqlml.learning.windows import Round
 
 __all__ = ["Fitted", "Scored", "Settled", "known_at", "settle"]

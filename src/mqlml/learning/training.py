@@ -14,8 +14,9 @@ from mqlml.learning.encoder import mask_levels, without_repeats
 from mqlml.learning.encoder_fit import fit_encoder
 from mqlml.learning.model import Model
 from mqlml.learning.newcomers import fit_newcomers, new_to, newcomer_rows
-from mqlml.learning.propensity import Blend, Halves, Recipe, fit_blend
+from mqlml.learning.propensity import Blend, Halves, fit_blend
 from mqlml.learning.rates import Evidence
+from mqlml.learning.recipe import Recipe
 from mqlml.learning.segments import Segments, segment_of
 from mqlml.learning.settling import Fitted, Scored, known_at, settle
 

@@ -12,8 +12,9 @@ import pyarrow as pa
 from mqlml.learning.encoder import mask_levels
 from mqlml.learning.hyperparameters import Hyperparameters
 from mqlml.learning.inner_tests import TOO_FEW, Losses, inner_tests, row_losses
-from mqlml.learning.propensity import Blend, Recipe, fit_trees
+from mqlml.learning.propensity import Blend, fit_trees
 from mqlml.learning.rates import Evidence, RatedLevels
+from mqlml.learning.recipe import Recipe
 from mqlml.learning.settling import Scored
 from mqlml.learning.training import judged, score_round
 from mqlml.learning.windows import group_folds

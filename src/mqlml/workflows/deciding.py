@@ -18,7 +18,7 @@ from mqlml.review.criteria import Criteria, read_criteria
 if TYPE_CHECKING:
     from mqlml.config import Config
     from mqlml.learning.labels import Rows
-    from mqlml.learning.propensity import Recipe
+    from mqlml.learning.recipe import Recipe
     from mqlml.learning.training import Tested
     from mqlml.tape.features import FeatureSet
 

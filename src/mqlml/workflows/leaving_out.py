@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from mqlml.config import Config
     from mqlml.learning.fewer_features import Fewer
-    from mqlml.learning.propensity import Recipe
+    from mqlml.learning.recipe import Recipe
     from mqlml.review.criteria import Criteria
     from mqlml.tape.features import FeatureSet
     from mqlml.workflows.opening import Progress

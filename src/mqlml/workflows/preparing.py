@@ -11,7 +11,7 @@ from mqlml.learning.constraints import Constraints
 from mqlml.learning.handed import weigh_control
 from mqlml.learning.labels import labelled_rows
 from mqlml.learning.pairs import choose_pairs
-from mqlml.learning.propensity import Recipe
+from mqlml.learning.recipe import Recipe
 from mqlml.learning.snapshots import mark_table
 from mqlml.learning.windows import plan_windows
 from mqlml.tape.build import build_features

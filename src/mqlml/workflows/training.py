@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from mqlml.decision.policy import Policy
     from mqlml.learning.fewer_features import Fewer
     from mqlml.learning.model import Model
-    from mqlml.learning.propensity import Recipe
+    from mqlml.learning.recipe import Recipe
     from mqlml.learning.training import Tested
     from mqlml.learning.tuning import Tuned
     from mqlml.tape.engine import Engine

@@ -9,7 +9,7 @@ from mqlml.learning.tuning_tests import plan_tests
 
 if TYPE_CHECKING:
     from mqlml.config import Config
-    from mqlml.learning.propensity import Recipe
+    from mqlml.learning.recipe import Recipe
     from mqlml.workflows.opening import Progress
     from mqlml.workflows.preparing import Prepared
 
