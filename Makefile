@@ -34,8 +34,8 @@ demo: $(READY) ## From a lead history to scores, reasons, thresholds and a repor
 test: $(READY) ## All tests but the slow ones
 	@$(PYTEST) $(PARALLEL) -m "not slow"
 
-test-fast: $(READY) ## The tests to run while working: no whole trainings, public data, browser or engines
-	@$(PYTEST) $(PARALLEL) -m "not slow and not training and not real_data and not browser and not engine"
+test-fast: $(READY) ## The tests to run while working: no long ones, whole trainings, public data, browser or engines
+	@$(PYTEST) $(PARALLEL) -m "not slow and not long and not training and not real_data and not browser and not engine"
 
 test-slow: $(READY) ## The slow tests alone
 	@$(PYTEST) -m slow || { code=$$?; [ $$code -eq 5 ] && echo "There is no slow test." || exit $$code; }

@@ -103,6 +103,7 @@ def test_sample_when_json_is_asked_for_then_stdout_is_one_object(
     assert "Writing a history" in found.err
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("sent", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
 def test_main_when_a_signal_arrives_then_it_ends_cleanly_with_its_code(
     tmp_path: Path, sent: signal.Signals, code: int

@@ -18,6 +18,8 @@ import pytest
 from mqlml.cli import cli
 from mqlml.config import Config
 
+pytestmark = pytest.mark.long
+
 # Calls whose first argument, or whose ``code``, is the code of a message.
 MAKERS = {"Problem", "problem", "Fault"}
 

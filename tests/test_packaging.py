@@ -165,6 +165,7 @@ def test_make_help_when_asked_then_names_every_target_of_the_makefile():
     assert set(re.findall(r"make ([a-z-]+)", shown)) == set(phony.split())
 
 
+@pytest.mark.long
 def test_docs_when_built_strictly_then_have_no_broken_link(tmp_path):
     command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(tmp_path)]
     result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pytest
 from history.histories import at, configured, reading
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -174,6 +175,7 @@ ANSWERS = st.tuples(
 )
 
 
+@pytest.mark.long
 @settings(max_examples=40)
 @given(st.lists(ANSWERS, max_size=12), st.lists(ANSWERS, max_size=6), st.integers(20, 60))
 def test_remember_when_hand_overs_come_later_then_nothing_is_remembered_otherwise(

@@ -22,6 +22,8 @@ from mqlml.tape.build import build_features
 from mqlml.tape.features import Attribute, FeatureSet
 from mqlml.workflows.forgetting import forget
 
+pytestmark = pytest.mark.long
+
 HEADER = "lead_id,created_at,status,employees,email,note\n"
 JANUARY = [datetime(2026, 1, day, tzinfo=UTC) for day in (10, 17, 24)]
 # B answers between the first two extracts, A grows; in the third B is worked and A's size is emptied; C is new.

@@ -13,6 +13,8 @@ from mqlml.learning.audit import AuditInput, Finding, audit_columns, usable_colu
 from mqlml.learning.audit_statistics import Closed, auc, judge_levels, split_closed
 from mqlml.learning.audit_values import read_column
 
+pytestmark = pytest.mark.long
+
 DAY = 86_400_000_000
 START = 1_640_995_200_000_000
 CRMS = 20

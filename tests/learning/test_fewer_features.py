@@ -19,6 +19,8 @@ from mqlml.learning.recipe import Recipe
 from mqlml.learning.windows import plan_windows
 from mqlml.tape.features import Attribute, FeatureSet
 
+pytestmark = pytest.mark.long
+
 CARRIED = {"g": 0.0, "f": 0.5, "e": 3.5, "d": 6.0, "c": 10.0, "b": 30.0, "a": 50.0}
 N = 400
 NOISE = np.random.default_rng(0).normal(0, 0.1, N)

@@ -25,6 +25,8 @@ from mqlml.learning.snapshots import population
 from mqlml.learning.training import train_model
 from mqlml.learning.windows import plan_windows
 
+pytestmark = pytest.mark.long
+
 SIGNAL = ("ready", "not better")
 SIZES = (10, 30, 100, 300, 1_000)
 

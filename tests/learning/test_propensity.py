@@ -60,6 +60,7 @@ def test_fit_blend_when_wins_are_few_then_there_are_no_trees() -> None:
     assert model.raw(x) == pytest.approx(model.logistic.raw(x))
 
 
+@pytest.mark.long
 def test_fit_blend_when_repeated_or_with_other_threads_then_every_byte_is_equal() -> None:
     x, won = made(3_000, curved=True)
     first = blend_of(x, won)

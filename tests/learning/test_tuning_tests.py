@@ -15,6 +15,8 @@ from mqlml.learning.tuning import tune
 from mqlml.learning.tuning_tests import ForwardTests, plan_tests
 from mqlml.learning.windows import plan_windows
 
+pytestmark = pytest.mark.long
+
 DATA = simulate("many weak", seed=3, won=1_500, lost=1_500)
 PLAN = plan_windows(DATA.rows, origins=4, seed=3)
 RECIPE = Recipe(3, 5, 1)

@@ -8,6 +8,8 @@ import duckdb
 import pytest
 from operation.killing import kill_at, kill_runs
 
+pytestmark = pytest.mark.long
+
 STAGED = [f"mqlml.operation.sinks _stage {when} 1" for when in ("before", "after")]
 MOVES = [f"mqlml.history.writing _move {when} {n}" for n in (1, 2) for when in ("before", "after")]
 FLUSHES = [f"mqlml.history.writing _flush_to_disk before {n}" for n in (1, 2, 3, 4)]

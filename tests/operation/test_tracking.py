@@ -19,6 +19,8 @@ from mqlml.operation.aliases import follow
 from mqlml.operation.bundle import write_bundle
 from mqlml.operation.tracking import log_training
 
+pytestmark = pytest.mark.long
+
 SVG = "<svg><text>é</text></svg>"
 INPUTS = (("lead.utm[source]", "string"), ("events.any.count_7d", "double"))
 USER = "canaryperson"

@@ -18,6 +18,8 @@ from mqlml.review.report.figure import Figure
 from mqlml.review.report.svg import PALETTE, themed
 from mqlml.review.report.words import between, count, day, month, percent, sentence, shorten, tidy
 
+pytestmark = pytest.mark.long
+
 NBSP = "\u00a0"
 VOID = {"meta", "br", "hr", "img", "input", "link", "rect", "path", "line", "circle"}
 

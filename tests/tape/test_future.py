@@ -76,6 +76,7 @@ def encoded(column: pa.ChunkedArray) -> list[bytes]:
     return [value.tobytes() for value in np.asarray(column.to_numpy())]
 
 
+@pytest.mark.long
 def test_row_when_the_future_is_another_then_the_same_bytes(make: Any) -> None:
     assert check_futures(make, CASES) >= CASES == 300
 

@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from workflows.conftest import AS_OF, Run
 
+pytestmark = pytest.mark.training
+
 DECISIONS = """
 [[criterion]]
 name = "industry"

@@ -15,6 +15,8 @@ from mqlml.workflows.examining import examine
 if TYPE_CHECKING:
     from workflows.conftest import Run
 
+pytestmark = pytest.mark.long
+
 SMALL = "\n[model]\nbags = 2\norigins = 2\nthreads = 1\n[features]\nwindows_days = [30]\nmax_pairs = 0\n"
 
 
