@@ -20,6 +20,8 @@ from mqlml.history.discovery.proposing import Proposal, Wishes, propose_place
 from mqlml.history.discovery.words import personal, sales_made, sensitive, sort_outcomes
 from mqlml.history.presets import layouts
 
+pytestmark = pytest.mark.long
+
 
 def propose(folder: Path, files: dict[str, str], **wishes: object) -> Proposal:
     """Write files and propose settings for their folder."""

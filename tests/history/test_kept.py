@@ -29,6 +29,8 @@ from mqlml.history.contract import History
 from mqlml.history.kept import Kept, keeping
 from mqlml.history.reading import read_history
 
+pytestmark = pytest.mark.long
+
 HOUR = 3_600_000_000
 START = 1_735_689_600_000_000
 LEADS = [f"lead {i}" for i in range(8)]

@@ -400,6 +400,7 @@ _ROWS = st.lists(
 )
 
 
+@pytest.mark.long
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], derandomize=True)
 @given(
     rows=_ROWS, broken=st.lists(st.sampled_from(["a", "a,b", "a,2024-01-01,x,y", 'a,"b"c,d', "", "\x00,,"]), max_size=3)

@@ -8,7 +8,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 import mqlml
+
+pytestmark = pytest.mark.long
 
 CHILD = """
 import numpy as np
