@@ -148,7 +148,9 @@ def run(name: str, folder: Path) -> None:
 def difference(folder: Path, name: str, other: str) -> tuple[int, float]:
     """How many columns two feature files share, and the largest relative difference in any of them."""
     ours, theirs = _ordered(folder / f"{name}.parquet"), _ordered(folder / f"{other}.parquet")
-    columns = [c for c in ours.column_names if c in theirs.column_names and c not in ("lead_id", "at")]
+    if unknown := set(theirs.column_names) - set(ours.column_names):
+        sys.exit(f"{other} has columns that {name} lacks: {sorted(unknown)}")
+    columns = [c for c in theirs.column_names if c not in ("lead_id", "at")]
     if ours["lead_id"] != theirs["lead_id"] or ours["at"] != theirs["at"]:
         sys.exit(f"{name} and {other} have different rows")
     return len(columns), max(_difference(ours[c], theirs[c]) for c in columns)

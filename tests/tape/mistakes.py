@@ -77,12 +77,8 @@ MISTAKES = {
     "a stage counts a moment too early": _one(
         "rows", "epoch_us(s.entered_at)", "epoch_us(s.entered_at) - 1", leaks=True
     ),
-    "today's value stands for the one at first": Mistake(
-        (
-            Edit("local", "if _has_old_value(history):", "if True:"),
-            Edit("rows", "WHERE field IN (SELECT DISTINCT field FROM changes WHERE has_old_value)", ""),
-        ),
-        leaks=True,
+    "today's value stands for the one at first": _one(
+        "rows", "WHERE field IN (SELECT DISTINCT field FROM changes WHERE has_old_value)", "", leaks=True
     ),
     "colleagues count before they are created": _one(
         "rows", "SELECT key, created, ", f"SELECT key, created - {_MONTH_US}, ", leaks=True

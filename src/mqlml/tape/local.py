@@ -184,22 +184,14 @@ def _batches(
 
 def _values(history: History, features: FeatureSet) -> str:
     # A field's value before its first change is what that change replaced; where nothing ever changed it is the value
-    # in the leads table. Both only where the history says what was replaced: else today's value could stand there.
-    parts = []
-    if "changes" in history.tables:
-        parts.append(rows.CHANGED_VALUES)
-        if _has_old_value(history):
-            parts += [rows.OLD_VALUES, rows.UNCHANGED_VALUES]
+    # in the leads table. Both ask whether the history says what was replaced: else today's value could stand there.
+    known = "changes" in history.tables
+    parts = [rows.CHANGED_VALUES, rows.OLD_VALUES, rows.UNCHANGED_VALUES] if known else []
     return rows.values_table(features, parts, with_stages=_has_stages(history, features))
 
 
 def _has_stages(history: History, features: FeatureSet) -> bool:
     return features.follows_stages and "stages" in history.tables
-
-
-def _has_old_value(history: History) -> bool:
-    found = history.connection.execute("SELECT bool_or(has_old_value) FROM changes").fetchall()
-    return bool(found and found[0][0])
 
 
 def _levels(connection: duckdb.DuckDBPyConnection, features: FeatureSet) -> dict[str, tuple[str, ...]]:

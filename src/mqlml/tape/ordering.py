@@ -63,7 +63,7 @@ def gather(source: npt.NDArray[Any], places: Int64, target: npt.NDArray[Any]) ->
 
 
 @compiled
-def pack_rows(key: Int32, time: Int64, first_key: int, place_bits: int, packed: Int64) -> None:
+def pack_rows(key: Int32, time: Int64, first_key: int, packed: Int64) -> None:
     """Pack key, time and place of each row into one number: sorted, these put rows nearly into order.
 
     Of the time as many of its higher bits are taken as there is room for.
@@ -74,15 +74,13 @@ def pack_rows(key: Int32, time: Int64, first_key: int, place_bits: int, packed: 
     time : ndarray of int64
     first_key : int
         Smallest key.
-    place_bits : int
-        Bits that the number of rows needs.
     packed : ndarray of int64
         Where the numbers go; the place is in the lowest bits.
     """
     low, high, last_key = time[0], time[0], first_key
     for i in range(key.size):
         low, high, last_key = min(low, time[i]), max(high, time[i]), max(last_key, key[i])
-    key_bits, time_bits = _bits(last_key - first_key), _bits(high - low)
+    key_bits, time_bits, place_bits = _bits(last_key - first_key), _bits(high - low), _bits(key.size)
     dropped = max(0, key_bits + time_bits + place_bits - 63)
     for i in range(key.size):
         moment = (time[i] - low) >> dropped
@@ -98,9 +96,7 @@ def _bits(number: int) -> int:
 
 
 @compiled
-def order_rows(
-    rows: Rows, packed: Int64, place_bits: int, order: Int64, times: Int64, spare_order: Int64, spare_times: Int64
-) -> None:
+def order_rows(rows: Rows, packed: Int64, order: Int64, times: Int64, spare_order: Int64, spare_times: Int64) -> None:
     """Write the order of the tape into ``order``.
 
     Parameters
@@ -108,12 +104,12 @@ def order_rows(
     rows : Rows
     packed : ndarray of int64
         What ``pack_rows`` made of them, sorted.
-    place_bits : int
     order, times, spare_order, spare_times : ndarray of int64
         As long as the rows; scratch but for ``order``, and ``times``: the times in this order.
     """
+    places = (1 << _bits(packed.size)) - 1
     for i in range(packed.size):
-        order[i] = packed[i] & ((1 << place_bits) - 1)
+        order[i] = packed[i] & places
         times[i] = rows.time[order[i]]
     start = 0
     for i in range(1, order.size + 1):

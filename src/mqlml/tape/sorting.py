@@ -90,10 +90,9 @@ def sorted_tape(rows: Rows) -> Tape:
     """
     n = rows.key.size
     packed, order, times, spare_order, spare_times = (np.empty(n, np.int64) for _ in range(5))
-    place_bits = n.bit_length()
-    pack_rows(rows.key, rows.time, int(rows.key.min()), place_bits, packed)
+    pack_rows(rows.key, rows.time, int(rows.key.min()), packed)
     packed.sort()
-    order_rows(rows, packed, place_bits, order, times, spare_order, spare_times)
+    order_rows(rows, packed, order, times, spare_order, spare_times)
     return Tape(
         key=_taken("key", rows.key, order),
         time=times,
